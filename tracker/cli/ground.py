@@ -1,0 +1,103 @@
+"""What every command stands on: the opened ledger, output for people and for scripts, exit codes.
+
+Exit codes: 0 all well, 1 partial (rows in quarantine), 2 something failed, 64 wrong usage.
+"""
+
+import json
+import sys
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, is_dataclass
+from datetime import UTC, date, datetime
+from decimal import Decimal
+from typing import Any, NoReturn
+
+import msgspec
+from rich.console import Console
+
+from tracker.connections import Deps
+from tracker.errors import ConfigError, TrackerError, UsageError
+from tracker.money import plain
+from tracker.settings import Settings, load_settings, make_data_dir
+
+PARTIAL, FAILED, USAGE = 1, 2, 64
+
+#: For people: tables and progress. Plain text when the output is no terminal.
+out = Console(highlight=False, soft_wrap=not sys.stdout.isatty())
+err = Console(stderr=True, highlight=False, soft_wrap=True)
+
+
+def now() -> datetime:
+    return datetime.now(UTC)
+
+
+def open_ledger(settings: Settings | None = None) -> Deps:
+    """The ledger of this installation, brought to the newest version. Raises ConfigError."""
+    from tracker.connect.pace import Pace
+    from tracker.store.database import migrate, open_engine
+    from tracker.vault import Vault
+
+    settings = settings or load_settings()
+    make_data_dir(settings)
+    engine = open_engine(settings.database_url)
+    migrate(engine)
+    return Deps(engine=engine, settings=settings, vault=Vault.open(settings), pace=Pace(_redis(settings)), now=now)
+
+
+def _redis(settings: Settings) -> Any:
+    if not settings.redis_url:
+        return None
+    try:
+        import redis
+    except ModuleNotFoundError:
+        raise ConfigError(
+            "TRACKER_REDIS_URL is set, but the package redis is not installed.",
+            hint="Install the extra: income-tracker[distributed]",
+        ) from None
+    return redis.Redis.from_url(settings.redis_url)
+
+
+def print_json(value: object) -> None:
+    sys.stdout.write(json.dumps(jsonable(value), ensure_ascii=False) + "\n")
+
+
+def jsonable(value: Any) -> Any:
+    """Amounts as decimal strings in major units, times as ISO 8601 with offset, unknown as null."""
+    if isinstance(value, Decimal):
+        return plain(value)
+    if isinstance(value, datetime):
+        return value.astimezone(UTC).isoformat().replace("+00:00", "Z")
+    if isinstance(value, date):
+        return value.isoformat()
+    if isinstance(value, Mapping):
+        return {str(name): jsonable(item) for name, item in value.items()}
+    if is_dataclass(value) and not isinstance(value, type):
+        return jsonable(asdict(value))
+    if isinstance(value, msgspec.Struct):
+        return jsonable(msgspec.structs.asdict(value))
+    if isinstance(value, Iterable) and not isinstance(value, str):
+        return [jsonable(item) for item in value]
+    return value
+
+
+def parse_day(text: str, name: str) -> date:
+    try:
+        return date.fromisoformat(text)
+    except ValueError:
+        raise UsageError(f"{name}: not a day: {text[:40]!r}.", hint="Write it as 2026-06-30.") from None
+
+
+def parse_pairs(pairs: Iterable[str], name: str) -> dict[str, str]:
+    """`k=v` texts as a mapping."""
+    found: dict[str, str] = {}
+    for pair in pairs:
+        key, equals, value = pair.partition("=")
+        if not equals or not key:
+            raise UsageError(f"{name}: expected name=value.", hint=f"Example: {name} token=…")
+        found[key.strip()] = value
+    return found
+
+
+def fail(error: TrackerError) -> NoReturn:
+    """One line about what is wrong and what to do next, and the exit code for it."""
+    err.print(f"tracker: {error}", markup=False)
+    raise SystemExit(USAGE if isinstance(error, UsageError) else FAILED)

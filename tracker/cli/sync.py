@@ -1,0 +1,86 @@
+"""`tracker sync`: bring connections up to date, with progress on a terminal and plain lines in a log."""
+
+from datetime import datetime, time
+from typing import Annotated, Any
+
+import typer
+from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+from tracker import connections
+from tracker.cli.ground import FAILED, PARTIAL, err, open_ledger, out, parse_day, print_json
+from tracker.errors import UsageError
+from tracker.sync import Progress as Step
+from tracker.sync import Report
+from tracker.sync import sync as sync_one
+
+
+def sync(
+    slugs: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[SLUG]...", help="Connections; all that are not paused when left out."),
+    ] = None,
+    since: Annotated[str | None, typer.Option(help="Read everything from this day on once more.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="One object per connection.")] = False,
+) -> None:
+    """Pull what is new from the providers. Exit code 0: all well, 1: rows in quarantine, 2: a connection failed."""
+    deps = open_ledger()
+    start = datetime.combine(parse_day(since, "--since"), time(), deps.settings.zone) if since else None
+    rows = [connections.find(deps.engine, slug) for slug in dict.fromkeys(slugs or ())]
+    if not slugs:
+        rows = [row for row in connections.every(deps.engine) if not row.paused_at]
+        paused = [row.slug for row in connections.every(deps.engine) if row.paused_at]
+        if paused and not as_json:
+            err.print(f"Paused and left out: {', '.join(paused)}", markup=False)
+    elif any(row.paused_at for row in rows):
+        slug, reason = next((row.slug, row.paused_reason) for row in rows if row.paused_at)
+        raise UsageError(f"{slug} is paused: {reason}", hint=f"Go on with: tracker connection resume {slug}")
+    if not rows:
+        raise UsageError(
+            "there is nothing to sync.", hint="Add a connection: tracker connection add PROVIDER --slug NAME"
+        )
+    raise typer.Exit(code_of(run_all(deps, rows, start, as_json=as_json)))
+
+
+def run_all(deps: connections.Deps, rows: list[Any], since: datetime | None, *, as_json: bool = False) -> list[Report]:
+    """Sync connections one after the other, showing how each goes."""
+    reports = []
+    live = out.is_terminal and not as_json
+    columns = (
+        SpinnerColumn(),
+        TextColumn("{task.description}"),
+        BarColumn(bar_width=20),
+        TextColumn("{task.fields[told]}"),
+        TimeElapsedColumn(),
+    )
+    with Progress(*columns, console=out, transient=True, disable=not live) as shown:
+        for row in rows:
+            task = shown.add_task(row.slug, total=None, told="asking …")
+
+            def tell(step: Step, task: Any = task) -> None:
+                shown.update(task, told=f"{step.resource} {step.part}  {step.rows:,} rows")
+
+            report = sync_one(deps, row.id, since=since, progress=tell)
+            shown.remove_task(task)
+            reports.append(report)
+            if as_json:
+                print_json(report)
+            else:
+                out.print(line(report), markup=False)
+    return reports
+
+
+def line(report: Report) -> str:
+    """One line about a run."""
+    told = f"{report.slug}: {report.outcome}"
+    if report.outcome == "ok" and not (report.new or report.changed):
+        told += f", nothing new in {report.rows:,} rows"
+    else:
+        told += f", {report.rows:,} rows: {report.new:,} new, {report.changed:,} changed"
+    if report.quarantined:
+        told += f", {report.quarantined:,} in quarantine (tracker quarantine list)"
+    return f"{told}. {report.message}" if report.message else told
+
+
+def code_of(reports: list[Report]) -> int:
+    outcomes = {report.outcome for report in reports}
+    return FAILED if "failed" in outcomes else PARTIAL if "partial" in outcomes else 0

@@ -1,0 +1,151 @@
+"""Authentication schemes: small values that put a credential on a request.
+
+A scheme that holds a token gets it through `Tokens`, which keeps rotated tokens safe before they are used: a refresh
+token that was replaced and then lost would lock the user out.
+"""
+
+from base64 import b64encode
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime, timedelta
+from typing import Any, Protocol
+
+import msgspec
+
+from tracker.errors import AuthRejected
+
+Credentials = Mapping[str, str]
+
+
+class Request(msgspec.Struct, kw_only=True):
+    """A request before it is sent. `url` is absolute, without the query; `options` are the connection's, to read."""
+
+    method: str
+    url: str
+    params: dict[str, str] = {}
+    headers: dict[str, str] = {}
+    body: bytes | None = None
+    options: Mapping[str, str] = {}
+
+
+class Tokens(Protocol):
+    """Where a scheme keeps what it was handed: read, replaced as a whole, and a way to ask the token endpoint."""
+
+    stored: dict[str, str]
+
+    @property
+    def now(self) -> datetime:
+        """The time of this request: a run may outlast a signature that lives for five minutes."""
+
+    def save(self, values: dict[str, str]) -> None:
+        """Durable before it returns."""
+
+    def post(self, url: str, form: Mapping[str, str], headers: Mapping[str, str]) -> Mapping[str, Any]:
+        """The decoded JSON answer. Raises AuthRejected, Unavailable or UnexpectedData."""
+
+
+class Auth(Protocol):
+    def __call__(self, request: Request, credentials: Credentials, tokens: Tokens) -> None: ...
+
+
+class Scheme(msgspec.Struct, frozen=True):
+    """`put` changes the request in place; `renew`, if any, drops a token that the provider no longer takes."""
+
+    put: Callable[[Request, Credentials, Tokens], None]
+    renewable: bool = False
+
+    def __call__(self, request: Request, credentials: Credentials, tokens: Tokens) -> None:
+        self.put(request, credentials, tokens)
+
+
+def header(name: str, credential: str, prefix: str = "") -> Scheme:
+    def put(request: Request, credentials: Credentials, tokens: Tokens) -> None:
+        request.headers[name] = prefix + credentials[credential]
+
+    return Scheme(put)
+
+
+def bearer(credential: str) -> Scheme:
+    return header("Authorization", credential, "Bearer ")
+
+
+def query(**params: str) -> Scheme:
+    """Credentials as query parameters, for providers that take them nowhere else: `query(key="api_key")`."""
+
+    def put(request: Request, credentials: Credentials, tokens: Tokens) -> None:
+        request.params.update({name: credentials[credential] for name, credential in params.items()})
+
+    return Scheme(put)
+
+
+def basic(user: str, password: str | None = None) -> Scheme:
+    """HTTP Basic; without a password field the password is empty."""
+
+    def put(request: Request, credentials: Credentials, tokens: Tokens) -> None:
+        pair = f"{credentials[user]}:{credentials[password] if password else ''}"
+        request.headers["Authorization"] = "Basic " + b64encode(pair.encode()).decode()
+
+    return Scheme(put)
+
+
+def signed(sign: Callable[[Request, Credentials, datetime], None]) -> Scheme:
+    """The connector's own function signs each request (a short-lived JWT, an HMAC)."""
+
+    def put(request: Request, credentials: Credentials, tokens: Tokens) -> None:
+        sign(request, credentials, tokens.now)
+
+    return Scheme(put)
+
+
+def client_credentials(url: str, client_id: str, client_secret: str, **form: str) -> Scheme:
+    """OAuth 2 client credentials (RFC 6749, 4.4): a token of limited life for an id and a secret."""
+
+    def put(request: Request, credentials: Credentials, tokens: Tokens) -> None:
+        def ask() -> Mapping[str, str]:
+            return {
+                "grant_type": "client_credentials",
+                "client_id": credentials[client_id],
+                "client_secret": credentials[client_secret],
+                **form,
+            }
+
+        request.headers["Authorization"] = "Bearer " + _access_token(tokens, url, ask)
+
+    return Scheme(put, renewable=True)
+
+
+def refresh_token(url: str, client_id: str, client_secret: str | None, refresh: str) -> Scheme:
+    """OAuth 2 refresh token (RFC 6749, 6). A rotated refresh token is saved before the access token is used."""
+
+    def put(request: Request, credentials: Credentials, tokens: Tokens) -> None:
+        def ask() -> Mapping[str, str]:
+            form = {
+                "grant_type": "refresh_token",
+                "client_id": credentials[client_id],
+                "refresh_token": tokens.stored.get("refresh_token") or credentials[refresh],
+            }
+            return form | ({"client_secret": credentials[client_secret]} if client_secret else {})
+
+        request.headers["Authorization"] = "Bearer " + _access_token(tokens, url, ask)
+
+    return Scheme(put, renewable=True)
+
+
+def _access_token(tokens: Tokens, url: str, ask: Callable[[], Mapping[str, str]]) -> str:
+    """The stored access token while it has a minute left, else a new one."""
+    stored = tokens.stored
+    expires = stored.get("expires_at")
+    if stored.get("access_token") and expires and datetime.fromisoformat(expires) > tokens.now + timedelta(minutes=1):
+        return stored["access_token"]
+    answer = tokens.post(url, ask(), {"Accept": "application/json"})
+    token = answer.get("access_token")
+    if not isinstance(token, str) or not token:
+        raise AuthRejected("the provider gave no access token.", hint="Check the client id and secret.")
+    life = answer.get("expires_in", 3600)
+    seconds = int(life) if isinstance(life, int) or (isinstance(life, str) and life.isdigit()) else 3600
+    fresh = {
+        "access_token": token,
+        "expires_at": (tokens.now.astimezone(UTC) + timedelta(seconds=min(seconds, 86_400 * 365))).isoformat(),
+    }
+    rotated = answer.get("refresh_token") or stored.get("refresh_token")
+    tokens.save(fresh | ({"refresh_token": str(rotated)} if rotated else {}))
+    return token

@@ -1,0 +1,457 @@
+"""The only code that talks to providers: sends requests, keeps every limit, turns trouble into our errors.
+
+Nothing here logs a header, a query string or a body, and every message is washed of the connection's credentials.
+"""
+
+import re
+import time
+from collections.abc import Callable, Iterator, Mapping
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from hashlib import blake2b
+from typing import Any
+from urllib.parse import parse_qsl, quote, urlsplit
+
+import msgspec
+import requests
+from requests.adapters import HTTPAdapter
+from requests.structures import CaseInsensitiveDict
+from requests.utils import parse_header_links
+from urllib3.exceptions import HTTPError
+from urllib3.util import Retry
+
+from tracker.connect.auth import Credentials, Request, Tokens
+from tracker.connect.connector import Connector, Resource
+from tracker.connect.fields import Row, as_text, lookup
+from tracker.connect.pace import Pace
+from tracker.connect.paging import Step
+from tracker.connect.plans import Leg
+from tracker.connect.rows import Page, decode, encode, split
+from tracker.errors import (
+    AuthRejected,
+    ConfigError,
+    NotFound,
+    ProviderError,
+    RateLimited,
+    RightMissing,
+    Unavailable,
+    UnexpectedData,
+    UsageError,
+)
+
+LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
+_CHUNK = 64 * 1024
+
+
+class Limits(msgspec.Struct, frozen=True, kw_only=True):
+    """What one connection may take. Times in seconds, sizes in bytes."""
+
+    connect_s: float = 10
+    read_s: float = 60
+    answer_s: float = 300  # one answer from first to last byte
+    body_bytes: int = 32 * 1024 * 1024
+    pages: int = 20_000  # in one leg
+    tries: int = 4  # of one request, while the provider is in trouble
+    patience_s: float = 60  # longest wait inside a run; a longer one moves the next sync
+
+
+class Answer(msgspec.Struct, frozen=True):
+    status: int
+    headers: CaseInsensitiveDict[str]
+    body: bytes
+
+
+def http_session() -> requests.Session:
+    """A session that retries only connecting: whether a request may be repeated is decided in one place, below."""
+    session = requests.Session()
+    retry = Retry(total=None, connect=2, read=0, redirect=0, status=0, other=0, backoff_factor=0.2)
+    session.mount("https://", HTTPAdapter(max_retries=retry))
+    session.mount("http://", HTTPAdapter(max_retries=retry))
+    session.headers["User-Agent"] = "income-tracker/0.1 (self-hosted)"
+    return session
+
+
+def base_url(connector: Connector, options: Mapping[str, str]) -> str:
+    """The address requests start with. Raises UsageError unless it is https, or http on this machine."""
+    address = (options.get("base_url") or connector.base_url).rstrip("/")
+    parts = urlsplit(address)
+    if not address:
+        raise UsageError(
+            "this provider needs to know your site's address.", hint="Give --option base_url=https://your-site.example"
+        )
+    if parts.username or parts.password or parts.query or parts.fragment or not parts.hostname:
+        raise UsageError(
+            f"not a plain address: {parts.scheme}://{parts.hostname or ''}", hint="Expected https://host/path"
+        )
+    if parts.scheme != "https" and not (parts.scheme == "http" and parts.hostname in LOOPBACK):
+        raise UsageError(
+            f"{parts.hostname} must be reached by https.", hint="Plain http would send your key unprotected."
+        )
+    return address
+
+
+class Client:
+    """Talks to one provider for one connection."""
+
+    def __init__(
+        self,
+        connector: Connector,
+        *,
+        slug: str,
+        credentials: Credentials,
+        options: Mapping[str, str],
+        tokens: Tokens,
+        http: requests.Session,
+        pace: Pace,
+        limits: Limits | None = None,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        self.connector = connector
+        self.options = {
+            name: option.default for name, option in connector.options.items() if option.default is not None
+        } | dict(options)
+        self.limits = limits or Limits()
+        self._base = base_url(connector, self.options)
+        self._credentials = credentials
+        self._tokens = tokens
+        self._http = http
+        self._pace = pace
+        self._sleep = sleep
+        named = "\n".join(f"{name}={value}" for name, value in sorted(credentials.items()))
+        self._bucket = f"{slug}:{blake2b(named.encode(), digest_size=8).hexdigest()}"
+
+    # --- listings ---
+
+    def pages(
+        self, resource: Resource, leg: Leg, start: Step | None = None
+    ) -> Iterator[tuple[Step, Page, Step | None]]:
+        """Walk a leg: each page with the step that led to it and the step that follows (None at the end).
+
+        Raises UnexpectedData for a step that was taken before or for too many pages.
+        """
+        if resource.fetch:
+            yield from resource.fetch(self, resource, leg, start)
+            return
+        pager = leg.paging or resource.paging
+        walk = pager.pages(start if pager.resumable else None)
+        taken: set[bytes] = set()
+        step: Step | None = next(walk)
+        while step is not None:
+            place = msgspec.json.encode(step, order="sorted")
+            if place in taken:
+                raise UnexpectedData("the provider sent the same cursor twice; going on would never end.")
+            if len(taken) >= self.limits.pages:
+                raise UnexpectedData(f"more than {self.limits.pages} pages in one listing; the end never came.")
+            taken.add(place)
+            page = self._page(resource, leg, step, pager.envelope)
+            try:
+                following = walk.send(page)
+            except StopIteration:
+                following = None
+            yield step, page, following
+            step = following
+
+    def _page(self, resource: Resource, leg: Leg, step: Step, envelope: tuple[str, ...]) -> Page:
+        path = leg.path if leg.path is not None else resource.path
+        params = {**resource.params, **leg.params, **step.params}
+        if step.url is not None:
+            parts = urlsplit(step.url)
+            answer = self._send_to(self._origin() + parts.path, dict(parse_qsl(parts.query)), resource)
+        else:
+            answer = self.send(path, params, resource)
+        if leg.single:
+            return Page(rows=[msgspec.Raw(answer.body)], body=answer.body)
+        wanted = (*envelope, self.connector.failure) if self.connector.failure else envelope
+        try:
+            rows, values = split(answer.body, resource.rows, wanted)
+        except UnexpectedData:
+            self._refuse_failure(lookup(decode(answer.body), _keys(self.connector.failure)))
+            raise
+        self._refuse_failure(values.get(self.connector.failure))
+        if leg.payout is not None:
+            rows = [_inside(row, leg.payout) for row in rows]
+        links = parse_header_links(answer.headers.get("Link", ""))
+        following = next((link["url"] for link in links if link.get("rel") == "next"), None)
+        return Page(rows=rows, envelope=values, headers=answer.headers, links_next=following, body=answer.body)
+
+    def detail(self, resource: Resource, row: Row) -> Row:
+        """The row with the answer of its `details` request in it."""
+        details = resource.details
+        if details is None or not details.when(row):
+            return row
+        path = re.sub(r"{(\w+)}", lambda found: quote(as_text(row.get(found[1])), safe=""), details.path)
+        document = decode(self.send(path, details.params, resource).body)
+        self._refuse_failure(lookup(document, _keys(self.connector.failure)))
+        row[details.into] = document
+        return row
+
+    # --- one request ---
+
+    def send(self, path: str, params: Mapping[str, str], resource: Resource | None = None) -> Answer:
+        """One answer with status 200 to 299, after the retries that the limits allow."""
+        return self._send_to(self._base + self._filled(path), dict(params), resource)
+
+    def _send_to(self, url: str, params: dict[str, str], resource: Resource | None) -> Answer:
+        renewed = False
+        waited = 0.0
+        for attempt in range(1, self.limits.tries + 1):
+            try:
+                return self._once(url, params, resource)
+            except AuthRejected as error:
+                if renewed or not self.connector.auth.renewable or isinstance(error, RightMissing):
+                    raise
+                renewed = True
+                self._tokens.stored.pop("access_token", None)
+            except Unavailable as error:
+                asked = error.retry_after_s if isinstance(error, RateLimited) else None
+                pause = asked if asked is not None else min(0.5 * 4 ** (attempt - 1), 30.0)
+                if attempt == self.limits.tries or waited + pause > self.limits.patience_s:
+                    raise
+                self._sleep(pause)
+                waited += pause
+        raise AuthRejected("the provider refused a token that it had just issued.", hint="Check the credentials.")
+
+    def _once(self, url: str, params: dict[str, str], resource: Resource | None) -> Answer:
+        post = resource is not None and resource.method == "POST" and resource.body is not None
+        headers = {"Accept": "application/json"} | {
+            name: self._filled(value, raw=True) for name, value in self.connector.headers.items()
+        }
+        method = "POST" if post else "GET"
+        request = Request(method=method, url=url, params=params, headers=headers, options=self.options)
+        if post and resource is not None and resource.body is not None:
+            request.body = resource.body({**self.options, **self._public(), **params})
+            request.params = {}
+            headers["Content-Type"] = resource.content_type
+        self.connector.auth(request, self._credentials, self._tokens)
+        self._pace.wait(self._bucket, self.connector.rates, at_most_s=self.limits.patience_s)
+        answer = self._exchange(request)
+        if 200 <= answer.status < 300:
+            if _is_html(answer):
+                raise UnexpectedData(
+                    f"{urlsplit(url).hostname} answered with a web page instead of data.",
+                    hint="Check the address; a firewall, a log-in or a maintenance page may stand in the way.",
+                )
+            return answer
+        raise self._error(answer, resource, url)
+
+    def _exchange(self, request: Request) -> Answer:
+        host = urlsplit(request.url).hostname
+        limits = self.limits
+        try:
+            with self._http.request(
+                request.method,
+                request.url,
+                params=request.params or None,
+                headers=request.headers,
+                data=request.body,
+                auth=_as_given,
+                timeout=(limits.connect_s, limits.read_s),
+                allow_redirects=False,
+                stream=True,
+            ) as response:
+                return Answer(response.status_code, response.headers, self._body(response, host))
+        except requests.exceptions.SSLError:
+            raise Unavailable(
+                f"the certificate of {host} could not be verified.",
+                hint="Check the address, the date of this machine and its certificates; nothing was sent.",
+            ) from None
+        except requests.exceptions.Timeout:
+            raise Unavailable(f"{host} did not answer in time.", hint="It is tried again later.") from None
+        except (requests.exceptions.InvalidURL, requests.exceptions.InvalidSchema, UnicodeError):
+            raise UsageError(f"not an address that can be called: {host}", hint="Check base_url.") from None
+        except (requests.exceptions.RequestException, HTTPError, OSError) as error:
+            raise Unavailable(
+                f"{host} cannot be reached ({_why(error)}).", hint="Check the network and the address."
+            ) from None
+
+    def _body(self, response: requests.Response, host: str | None) -> bytes:
+        """The decompressed body, read in pieces so that neither a huge answer nor a gzip bomb fills the memory."""
+        deadline = time.monotonic() + self.limits.answer_s
+        pieces: list[bytes] = []
+        size = 0
+        for piece in response.raw.stream(_CHUNK, decode_content=True):
+            size += len(piece)
+            if size > self.limits.body_bytes:
+                raise UnexpectedData(
+                    f"an answer of {host} is larger than {self.limits.body_bytes // (1024 * 1024)} MB; it was not read.",
+                    hint="Raise the limit in the settings if the provider really sends pages that large.",
+                )
+            if time.monotonic() > deadline:
+                raise Unavailable(f"an answer of {host} took longer than {self.limits.answer_s:.0f} s.")
+            pieces.append(piece)
+        return b"".join(pieces)
+
+    # --- trouble ---
+
+    def _error(self, answer: Answer, resource: Resource | None, url: str) -> ProviderError:
+        host, status = urlsplit(url).hostname, answer.status
+        if explained := self._explained(answer):
+            return explained
+        words = self._message(answer)
+        said = f' It says: "{words}"' if words else ""
+        if status == 401:
+            return AuthRejected(
+                f"{host} refused the credentials.{said}", hint="Make a new key and update the connection."
+            )
+        if status == 403:
+            if _is_html(answer):
+                return Unavailable(
+                    f"{host} blocked the request with a web page (403).",
+                    hint="A firewall may need to allow this machine.",
+                )
+            right = f" It needs: {resource.right}." if resource is not None and resource.right else ""
+            return RightMissing(
+                f"{host} does not allow this key to read {resource.name if resource else 'this'}.{right}{said}"
+            )
+        if status == 404:
+            return NotFound(f"{host} has nothing at {urlsplit(url).path}.{said}", hint="Check the address and the ids.")
+        if status == 429:
+            return RateLimited(f"{host} asked to slow down (429).{said}", retry_after_s=_retry_after(answer.headers))
+        if status in (408, 425) or status >= 500:
+            pause = _retry_after(answer.headers)
+            if pause is not None:
+                return RateLimited(f"{host} is in trouble ({status}).{said}", retry_after_s=pause)
+            return Unavailable(f"{host} is in trouble ({status}).{said}", hint="It is tried again later.")
+        if 300 <= status < 400:
+            target = urlsplit(answer.headers.get("Location", "")).hostname or "another address"
+            return UnexpectedData(
+                f"{host} redirects to {target} ({status}).", hint="Give the final address as base_url."
+            )
+        return UnexpectedData(f"{host} refused the request ({status}).{said}")
+
+    def _explained(self, answer: Answer) -> ProviderError | None:
+        document = _document(answer)
+        if self.connector.explain is None or document is None:
+            return None
+        error = self.connector.explain(answer.status, document)
+        return self._washed_error(error) if error else None
+
+    def _message(self, answer: Answer) -> str:
+        document = _document(answer)
+        found = (lookup(document, _keys(dotted)) for dotted in self.connector.message)
+        return self.washed(next((text for text in found if isinstance(text, str) and text), ""))[:200]
+
+    def washed(self, text: str) -> str:
+        """Text of the provider without credentials and control characters."""
+        for name, value in self._credentials.items():
+            if len(value) >= 4 and self._is_secret(name):
+                text = text.replace(value, "***")
+        return re.sub(r"[\x00-\x1f\x7f]+", " ", text).strip()
+
+    def _refuse_failure(self, found: object) -> None:
+        if found and self.connector.refused:
+            raise self._washed_error(self.connector.refused(found))
+
+    def _washed_error(self, error: ProviderError) -> ProviderError:
+        error.message = self.washed(error.message)
+        error.args = (error.message,)
+        return error
+
+    # --- small ---
+
+    def _is_secret(self, name: str) -> bool:
+        known = self.connector.credentials.get(name)
+        return known is None or known.secret
+
+    def _public(self) -> dict[str, str]:
+        return {name: value for name, value in self._credentials.items() if not self._is_secret(name)}
+
+    def _filled(self, template: str, *, raw: bool = False) -> str:
+        """Options and non-secret credentials in the place of their {names}."""
+        values = {**self.options, **self._public()}
+
+        def fill(found: re.Match[str]) -> str:
+            if found[1] not in values:
+                raise ConfigError(f"the connection lacks {found[1]!r}.", hint="Add it as an option or credential.")
+            return values[found[1]] if raw else quote(values[found[1]], safe="")
+
+        return re.sub(r"{(\w+)}", fill, template)
+
+    def _origin(self) -> str:
+        parts = urlsplit(self._base)
+        return f"{parts.scheme}://{parts.netloc}"
+
+
+def post_form(
+    http: requests.Session, limits: Limits, url: str, form: Mapping[str, str], headers: Mapping[str, str]
+) -> Mapping[str, Any]:
+    """Ask a token endpoint: the decoded JSON object. Raises AuthRejected, Unavailable or UnexpectedData."""
+    host = urlsplit(url).hostname
+    try:
+        answer = http.post(
+            url, data=dict(form), headers=dict(headers), auth=_as_given, timeout=(limits.connect_s, limits.read_s),
+            allow_redirects=False,
+        )  # fmt: skip
+    except requests.exceptions.RequestException as error:
+        raise Unavailable(f"{host} cannot be reached ({_why(error)}).", hint="It is tried again later.") from None
+    if answer.status_code in (400, 401, 403):
+        raise AuthRejected(f"{host} gave no access token ({answer.status_code}).", hint="Log in to the provider anew.")
+    if answer.status_code != 200:
+        raise Unavailable(f"{host} is in trouble ({answer.status_code}).", hint="It is tried again later.")
+    document = decode(answer.content[:100_000])
+    if not isinstance(document, dict):
+        raise UnexpectedData(f"{host} answered the token request with something else.")
+    return document
+
+
+def _as_given(request: requests.PreparedRequest) -> requests.PreparedRequest:
+    """Given as `auth`, so that a .netrc on the machine never replaces the connection's own credentials."""
+    return request
+
+
+def _inside(raw: msgspec.Raw, payout: str) -> msgspec.Raw:
+    """The row with the id of the payout it was listed for, which providers leave out."""
+    row = decode(raw)
+    return msgspec.Raw(encode({**row, "$payout": payout})) if isinstance(row, dict) else raw
+
+
+def _keys(dotted: str) -> tuple[str | int, ...]:
+    return tuple(int(key) if key.isdigit() else key for key in dotted.split("."))
+
+
+def _document(answer: Answer) -> Any:
+    """The decoded body of an error answer; None when it is no JSON."""
+    try:
+        return None if _is_html(answer) else decode(answer.body[:100_000])
+    except UnexpectedData:
+        return None
+
+
+def _is_html(answer: Answer) -> bool:
+    kind = answer.headers.get("Content-Type", "").partition(";")[0].strip().lower()
+    return kind in ("text/html", "application/xhtml+xml") or answer.body[:200].lstrip().lower().startswith(
+        (b"<!doctype", b"<html")
+    )
+
+
+def _retry_after(headers: CaseInsensitiveDict[str]) -> float | None:
+    value = headers.get("Retry-After", "").strip()
+    if value.isdigit():
+        return min(float(value), 86_400.0)
+    try:
+        moment = parsedate_to_datetime(value)
+    except (ValueError, TypeError):
+        return None
+    return min(max((moment - datetime.now(UTC)).total_seconds(), 0.0), 86_400.0)
+
+
+def _why(error: Exception) -> str:
+    text = str(error)
+    for sign, meaning in (
+        ("NameResolution", "its name is not known"),
+        ("getaddrinfo", "its name is not known"),
+        ("refused", "the connection was refused"),
+        ("unreachable", "no network"),
+        ("IncompleteRead", "the answer broke off"),
+        ("reset", "the connection broke off"),
+        ("aborted", "the connection broke off"),
+        ("decode", "the answer is badly compressed"),
+    ):
+        if sign.lower() in text.lower():
+            return meaning
+    return type(error).__name__
+
+
+def first_leg(client: Client, resource: Resource, leg: Leg) -> Any:
+    """Ask for the first page of a leg and throw it away: proves that the key may read the resource."""
+    return next(client.pages(resource, leg), None)

@@ -1,0 +1,237 @@
+"""Fields: how one value of a record is read out of a provider's row.
+
+A field is a dotted path with a conversion (`money("commissionAmount.amount")`), or any function of the row. Rows are
+decoded JSON with exact numbers: text, int, Decimal, bool, None, lists and dicts. A path may hold list positions
+("items.data.0.price"). The connection's options stand in the row under "$", so that `text("$.currency")` reads one.
+
+A field raises DataError for a value it cannot read exactly; it never guesses and never returns a stand-in.
+"""
+
+from collections.abc import Callable, Mapping
+from datetime import UTC, date, datetime, timedelta, tzinfo
+from decimal import Decimal
+from typing import Any
+
+from tracker.errors import DataError
+from tracker.money import currency_code, decimals, exact, from_minor, parse_localised
+from tracker.records import Interval
+
+Row = dict[str, Any]
+Convert = Callable[[Any, Row], Any]
+
+EARLIEST = datetime(1995, 1, 1, tzinfo=UTC)
+LATEST = datetime(2100, 1, 1, tzinfo=UTC)
+
+
+class Field:
+    """A value to be read from a row with `read(row)`. `dotted` is None for a plain function of the row."""
+
+    __slots__ = ("convert", "dotted", "read", "required")
+
+    def __init__(self, dotted: str | None, convert: Convert | None, *, required: bool = True) -> None:
+        self.dotted = dotted
+        self.convert = convert
+        self.required = required
+        self.read: Callable[[Row], Any] = _reader(dotted, convert, required) if dotted is not None else _no_path
+
+    @classmethod
+    def of(cls, value: "Field | Callable[[Row], Any] | object") -> "Field":
+        """A field as it is, a function of the row, or a constant."""
+        if isinstance(value, Field):
+            return value
+        field = cls(None, None)
+        field.read = value if callable(value) and not isinstance(value, type) else _constant(value)
+        return field
+
+
+def _no_path(row: Row) -> Any:
+    raise AssertionError("a field needs a path or a function")
+
+
+def _constant(value: object) -> Callable[[Row], Any]:
+    return lambda row: value
+
+
+def _reader(dotted: str, convert: Convert | None, required: bool) -> Callable[[Row], Any]:
+    keys: tuple[str | int, ...] = tuple(int(key) if key.isdigit() else key for key in dotted.split("."))
+    first = dotted.partition(".")[0]
+    flat = len(keys) == 1
+
+    def read(row: Row) -> Any:
+        value = row.get(first) if flat else lookup(row, keys)
+        if value is None or value == "":
+            if required:
+                raise DataError(f"{dotted!r} is missing")
+            return None
+        return convert(value, row) if convert else value
+
+    return read
+
+
+def lookup(value: Any, keys: tuple[str | int, ...]) -> Any:
+    """Walk into nested dicts and lists; None when a step is absent."""
+    for key in keys:
+        if isinstance(value, dict):
+            value = value.get(key)
+        elif isinstance(value, list) and isinstance(key, int):
+            value = value[key] if key < len(value) else None
+        else:
+            return None
+    return value
+
+
+def get(row: Row, dotted: str) -> Any:
+    """The raw value at a path, or None: for functions of a row."""
+    return lookup(row, tuple(int(key) if key.isdigit() else key for key in dotted.split(".")))
+
+
+def optional(field: Field) -> Field:
+    """The same field, answering None where the path is absent, null or empty."""
+    if field.dotted is None:
+        raise TypeError("optional() takes a field with a path; a function answers None itself")
+    return Field(field.dotted, field.convert, required=False)
+
+
+def path(dotted: str) -> Field:
+    """The value as it is."""
+    return Field(dotted, None)
+
+
+def constant(value: object) -> Field:
+    return Field.of(_constant(value))
+
+
+def text(dotted: str) -> Field:
+    """Text; a whole number becomes its digits (ids are text), other types are refused."""
+    return Field(dotted, lambda value, row: as_text(value))
+
+
+def as_text(value: object) -> str:
+    if isinstance(value, str):
+        return value
+    if isinstance(value, int) and not isinstance(value, bool):
+        return str(value)
+    raise DataError(f"expected text, got {_shown(value)}")
+
+
+def flag(dotted: str) -> Field:
+    """True or false."""
+
+    def convert(value: object, row: Row) -> bool:
+        if not isinstance(value, bool):
+            raise DataError(f"expected true or false, got {_shown(value)}")
+        return value
+
+    return Field(dotted, convert)
+
+
+def money(dotted: str) -> Field:
+    """An amount in major units: a JSON number or plain decimal text, exactly."""
+    return Field(dotted, lambda value, row: exact(value))
+
+
+def localised_money(dotted: str, decimal_mark: str | None = None) -> Field:
+    """An amount as a statement prints it: "1.234,56", "(12.50)"."""
+    return Field(dotted, lambda value, row: parse_localised(as_text(value), decimal_mark))
+
+
+def minor(dotted: str, currency: str, exponents: Mapping[str, int] | None = None) -> Field:
+    """An amount in minor units; `currency` is the path of its code, `exponents` the provider's own exceptions."""
+    code = Field(currency, None)
+
+    def convert(value: object, row: Row) -> Decimal:
+        unit = currency_code(code.read(row))
+        return from_minor(value, (exponents or {}).get(unit, decimals(unit)))
+
+    return Field(dotted, convert)
+
+
+def currency(dotted: str) -> Field:
+    """An ISO 4217 code, upper case."""
+    return Field(dotted, lambda value, row: currency_code(as_text(value)))
+
+
+def timestamp(dotted: str, *, zone: tzinfo = UTC) -> Field:
+    """An ISO 8601 time. Without an offset it is read in `zone`, which is the zone the provider documents."""
+    return Field(dotted, lambda value, row: parse_time(value, zone))
+
+
+def epoch(dotted: str, *, unit_s: Decimal | int = 1) -> Field:
+    """Whole units since 1970-01-01 UTC: seconds, or milliseconds with unit_s=Decimal("0.001")."""
+
+    def convert(value: object, row: Row) -> datetime:
+        if isinstance(value, bool) or not isinstance(value, int):
+            raise DataError(f"expected a unix time, got {_shown(value)}")
+        return between(_epoch(value * unit_s))
+
+    return Field(dotted, convert)
+
+
+def _epoch(seconds: Decimal | int) -> datetime:
+    try:
+        return datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=int(seconds * 1_000_000))
+    except OverflowError:
+        raise DataError(f"time out of range: {seconds}") from None
+
+
+def parse_time(value: object, zone: tzinfo = UTC) -> datetime:
+    """An aware UTC time from ISO 8601 text. Raises DataError for nonsense and for years before 1995 or after 2099.
+
+    In the hour that a daylight-saving change repeats the first of the two times is meant.
+    """
+    if not isinstance(value, str) or len(value) > 40:
+        raise DataError(f"not a time: {_shown(value)}")
+    try:
+        time = datetime.fromisoformat(value)
+    except ValueError:
+        raise DataError(f"not a time: {_shown(value)}") from None
+    if time.tzinfo is None:
+        time = time.replace(tzinfo=zone)
+    return between(time if time.tzinfo is UTC else time.astimezone(UTC))
+
+
+def between(time: datetime) -> datetime:
+    if not EARLIEST <= time < LATEST:
+        raise DataError(f"time out of range: {time.isoformat()}", hint="Expected a year from 1995 to 2099.")
+    return time
+
+
+def day(dotted: str, *, zone: tzinfo = UTC) -> Field:
+    """The calendar day of an ISO 8601 date or time."""
+
+    def convert(value: object, row: Row) -> date:
+        return parse_time(value, zone).date()
+
+    return Field(dotted, convert)
+
+
+def one_of(dotted: str, words: Mapping[Any, Any]) -> Field:
+    """A word of a closed list. An unknown word is refused: a new status must be seen, not guessed."""
+    known = ", ".join(sorted(str(word) for word in words))
+
+    def convert(value: Any, row: Row) -> Any:
+        try:
+            return words[value]
+        except (KeyError, TypeError):
+            raise DataError(f"unknown word {_shown(value)} at {dotted!r}; known: {known}") from None
+
+    return Field(dotted, convert)
+
+
+def interval(unit: str, count: str | None = None) -> Field:
+    """A billing interval from the path of its unit (day, week, month, year) and, if any, of its count."""
+    number = Field(count, None, required=False) if count else None
+
+    def convert(value: object, row: Row) -> Interval:
+        many = number.read(row) if number else 1
+        if isinstance(many, str) and many.isdigit():
+            many = int(many)
+        if value not in ("day", "week", "month", "year") or isinstance(many, bool) or not isinstance(many or 1, int):
+            raise DataError(f"not an interval: {_shown(value)} x {_shown(many)}")
+        return Interval(str(value), many or 1)
+
+    return Field(unit, convert)
+
+
+def _shown(value: object) -> str:
+    return repr(value)[:60]

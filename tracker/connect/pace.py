@@ -1,0 +1,48 @@
+"""Rate limits on our side, so that a provider's limit is kept before it answers 429.
+
+The calls of all connections that use the same credentials count together: across the threads of a process in memory,
+across workers on several machines in Redis.
+"""
+
+from collections.abc import Sequence
+from threading import Lock
+from typing import TYPE_CHECKING
+
+from pyrate_limiter import InMemoryBucket, Limiter, RedisBucket
+from pyrate_limiter import Rate as BucketRate
+
+from tracker.connect.connector import Rate
+from tracker.errors import RateLimited
+
+if TYPE_CHECKING:
+    from redis import Redis
+
+
+class Pace:
+    """Keeps the rates per bucket. One for a process."""
+
+    def __init__(self, redis: "Redis | None" = None) -> None:
+        self._redis = redis
+        self._limiters: dict[str, Limiter] = {}
+        self._lock = Lock()
+
+    def wait(self, bucket: str, rates: Sequence[Rate], *, at_most_s: float) -> None:
+        """Return when a call is allowed. Raises RateLimited when that would take longer than `at_most_s`."""
+        if rates and not self._limiter(bucket, rates).try_acquire(bucket, timeout=at_most_s):
+            raise RateLimited(
+                "our own limit of calls to the provider is used up.",
+                retry_after_s=max(rate.seconds for rate in rates),
+                hint="The next sync goes on from here.",
+            )
+
+    def _limiter(self, bucket: str, rates: Sequence[Rate]) -> Limiter:
+        with self._lock:
+            if bucket not in self._limiters:
+                limits = [BucketRate(rate.calls, int(rate.seconds * 1000)) for rate in rates]
+                store = (
+                    RedisBucket.init(limits, self._redis, f"tracker:pace:{bucket}")
+                    if self._redis is not None
+                    else InMemoryBucket(limits)
+                )
+                self._limiters[bucket] = Limiter(store)
+            return self._limiters[bucket]

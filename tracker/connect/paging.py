@@ -1,0 +1,152 @@
+"""Pagers: generators without I/O that yield the next step of a listing and are sent the page that came back.
+
+A pager keeps its place in local variables. It can be started at a step that an earlier, killed run had reached.
+Steps are plain data, so that the place can be stored. Who drives a pager (`tracker.connect.fetch`) refuses a step that
+was taken before and limits how many there are.
+"""
+
+from collections.abc import Callable, Generator
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+import msgspec
+
+from tracker.connect.rows import Page
+from tracker.errors import UnexpectedData
+
+
+class Step(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Parameters to add to the request, or `url`: a path with a query that replaces it (a next link)."""
+
+    params: dict[str, str] = {}
+    url: str | None = None
+
+
+Pages = Generator[Step, Page, None]
+
+
+class Pager(msgspec.Struct, frozen=True, kw_only=True):
+    """`envelope` lists the paths outside the rows that it reads. A pager that is not `resumable` starts anew after a
+    kill, because rows may have moved between its pages meanwhile."""
+
+    pages: Callable[[Step | None], Pages]
+    envelope: tuple[str, ...] = ()
+    resumable: bool = True
+
+
+def _single(start: Step | None) -> Pages:
+    yield Step()
+
+
+#: The whole answer in one page.
+single_page = Pager(pages=_single)
+
+
+def page_number(
+    param: str = "page",
+    *,
+    size: tuple[str, int] | None = None,
+    total_header: str | None = None,
+    total: str | None = None,
+    first: int = 1,
+    resumable: bool = False,
+) -> Pager:
+    """Numbered pages, up to the total in a header or at a path of the answer, else until a page is short or empty.
+
+    `resumable` only where the listing has a fixed order inside a closed window, or rows slip between pages.
+    """
+
+    def pages(start: Step | None) -> Pages:
+        number = int(start.params[param]) if start else first
+        while True:
+            page = yield Step({param: str(number)} | ({size[0]: str(size[1])} if size else {}))
+            if total_header or total:
+                stated = page.headers.get(total_header or "") if total_header else page.envelope.get(total or "")
+                last = _whole(stated, total_header or total or "")
+                if number >= last + first - 1:
+                    return
+            elif not page.rows or (size and len(page.rows) < size[1]):
+                return
+            number += 1
+
+    return Pager(pages=pages, envelope=(total,) if total else (), resumable=resumable)
+
+
+def offset(param: str = "offset", *, size: tuple[str, int], resumable: bool = False) -> Pager:
+    """Skip so many rows; ends with a short page."""
+
+    def pages(start: Step | None) -> Pages:
+        skip = int(start.params[param]) if start else 0
+        while True:
+            page = yield Step({param: str(skip), size[0]: str(size[1])})
+            if len(page.rows) < size[1]:
+                return
+            skip += len(page.rows)
+
+    return Pager(pages=pages, resumable=resumable)
+
+
+def cursor(
+    param: str,
+    *,
+    next: str | None = None,
+    last_row: str | None = None,
+    more: str | None = None,
+    complete: str | None = None,
+    size: tuple[str, int] | None = None,
+) -> Pager:
+    """Go on from a cursor: at the path `next` of the answer, or the field `last_row` of the page's last row.
+
+    Goes on while `more` is true, or until `complete` is; without both until there is no cursor or no row.
+    """
+    fixed = {size[0]: str(size[1])} if size else {}
+
+    def pages(start: Step | None) -> Pages:
+        step = start or Step(dict(fixed))
+        while True:
+            page = yield step
+            if more is not None and page.envelope.get(more) is not True:
+                return
+            if complete is not None and page.envelope.get(complete) is True:
+                return
+            place: Any = page.envelope.get(next) if next else page.value_of_last(last_row or "id")
+            if place in (None, ""):
+                if more is not None or complete is not None:
+                    raise UnexpectedData(
+                        "the provider says that there is more, but gives no cursor to go on from.",
+                        hint="Nothing was lost: the next sync starts at this page again.",
+                    )
+                return
+            step = Step({**fixed, param: str(place)})
+
+    return Pager(pages=pages, envelope=tuple(name for name in (next, more, complete) if name))
+
+
+def next_link(*, header: bool = False, path: str | None = None, size: tuple[str, int] | None = None) -> Pager:
+    """Follow `Link: <…>; rel="next"`, or an address (or query string) at a path of the answer.
+
+    Only the path and query of the address are used: a link cannot lead to another host.
+    """
+
+    def pages(start: Step | None) -> Pages:
+        step = start or Step({size[0]: str(size[1])} if size else {})
+        while True:
+            page = yield step
+            link = page.links_next if header else page.envelope.get(path or "")
+            if not link:
+                return
+            parts = urlsplit(str(link))
+            step = Step(url=f"{parts.path}?{parts.query}") if parts.path else Step(_flat(parts.query))
+
+    return Pager(pages=pages, envelope=(path,) if path else ())
+
+
+def _flat(query: str) -> dict[str, str]:
+    return {name: values[-1] for name, values in parse_qs(query).items()}
+
+
+def _whole(value: object, where: str) -> int:
+    try:
+        return int(str(value))
+    except ValueError:
+        raise UnexpectedData(f"the number of pages at {where!r} is not a number: {str(value)[:40]!r}.") from None

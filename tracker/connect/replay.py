@@ -1,0 +1,262 @@
+"""Samples: answer a connector's requests from a recorded file, or record such a file.
+
+A sample (`tests/connectors/<slug>/<name>.json`) says in its first key where its shape comes from, then what the
+connection looks like (resource, options, credentials that open nothing, state, clock) and lists exchanges of request
+and answer. Replaying runs the connector's real plan, pager, fetch and fields; a request that was not recorded fails.
+"""
+
+from collections.abc import Iterator, Mapping
+from datetime import datetime
+from io import BytesIO
+from typing import Any
+from urllib.parse import parse_qsl, urlsplit
+
+import msgspec
+import requests
+from requests.adapters import BaseAdapter, HTTPAdapter
+from requests.structures import CaseInsensitiveDict
+from urllib3.response import HTTPResponse
+
+from tracker.connect.auth import Credentials
+from tracker.connect.connector import Connector, Resource
+from tracker.connect.fetch import Client
+from tracker.connect.fields import lookup
+from tracker.connect.normalise import normalise, prepare
+from tracker.connect.pace import Pace
+from tracker.connect.plans import Leg, When
+from tracker.connect.rows import Page, decode, encode, scrub
+from tracker.errors import DataError, ProviderError, UnexpectedData
+
+EXCHANGES_MAX = 500
+
+
+class Asked(msgspec.Struct, omit_defaults=True):
+    method: str
+    path: str
+    query: dict[str, str] = {}
+    body: str = ""
+
+
+class Answered(msgspec.Struct, omit_defaults=True):
+    """`body` is JSON, `text` an answer that is none."""
+
+    status: int = 200
+    headers: dict[str, str] = {}
+    body: msgspec.Raw = msgspec.Raw()
+    text: str | None = None
+
+
+class Exchange(msgspec.Struct):
+    request: Asked
+    answer: Answered
+
+
+class Sample(msgspec.Struct, kw_only=True, omit_defaults=True):
+    """`source`: "recorded", "official documentation: <page>" or "client code: <repository>"."""
+
+    source: str
+    resource: str
+    now: datetime
+    since: datetime
+    exchanges: list[Exchange]
+    credentials: dict[str, str] = {}
+    options: dict[str, str] = {}
+    state: dict[str, str] = {}
+    open_ids: list[str] = []
+    payouts: list[str] = []
+
+
+def load(text: bytes) -> Sample:
+    return msgspec.json.decode(text, type=Sample)
+
+
+class MemoryTokens:
+    """Tokens that live as long as the process: for samples and for trying out credentials."""
+
+    def __init__(self, now: datetime) -> None:
+        self.now = now
+        self.stored: dict[str, str] = {}
+
+    def save(self, values: dict[str, str]) -> None:
+        self.stored = values
+
+    def post(self, url: str, form: Mapping[str, str], headers: Mapping[str, str]) -> Mapping[str, Any]:
+        raise UnexpectedData("a sample cannot ask for tokens.")
+
+
+class _Known:
+    def __init__(self, sample: Sample) -> None:
+        self._sample = sample
+
+    def open_ids(self, after: str, limit: int) -> list[str]:
+        return [item for item in sorted(self._sample.open_ids) if item > after][:limit]
+
+    def payouts_to_itemise(self, limit: int) -> list[str]:
+        return self._sample.payouts[:limit]
+
+
+class ReplayAdapter(BaseAdapter):
+    """Answers from a sample's exchanges, each once, and remembers what was asked for in vain."""
+
+    def __init__(self, sample: Sample) -> None:
+        super().__init__()
+        self.left = list(sample.exchanges)
+
+    def send(self, request: requests.PreparedRequest, *args: object, **kwargs: object) -> requests.Response:
+        asked = asked_of(request)
+        for number, exchange in enumerate(self.left):
+            if exchange.request == asked:
+                del self.left[number]
+                return _response(request, exchange.answer)
+        shown = msgspec.json.encode(asked).decode()
+        following = msgspec.json.encode([exchange.request for exchange in self.left[:3]]).decode()
+        raise AssertionError(f"not in the sample: {shown}\nnext in the sample: {following}")
+
+    def close(self) -> None:
+        pass
+
+
+def asked_of(request: requests.PreparedRequest) -> Asked:
+    parts = urlsplit(request.url or "")
+    body = request.body or b""
+    return Asked(
+        method=request.method or "GET",
+        path=parts.path,
+        query=dict(sorted(parse_qsl(parts.query, keep_blank_values=True))),
+        body=body.decode() if isinstance(body, bytes) else str(body),
+    )
+
+
+def _response(request: requests.PreparedRequest, answer: Answered) -> requests.Response:
+    body = answer.text.encode() if answer.text is not None else bytes(answer.body)
+    response = requests.Response()
+    response.status_code = answer.status
+    response.headers = CaseInsensitiveDict({"Content-Type": "application/json"} | answer.headers)
+    response.raw = HTTPResponse(
+        BytesIO(body), status=answer.status, preload_content=False, headers=dict(response.headers)
+    )
+    response.request = request
+    response.url = request.url or ""
+    return response
+
+
+def replay(connector: Connector, sample: Sample) -> Iterator[str]:
+    """The records of a sample as lines of JSON, quarantined rows and a final error included."""
+    resource = connector.resource(sample.resource)
+    adapter = ReplayAdapter(sample)
+    http = requests.Session()
+    http.mount("https://", adapter)
+    http.mount("http://", adapter)
+    client = Client(
+        connector,
+        slug="sample",
+        credentials=sample.credentials,
+        options=sample.options,
+        tokens=MemoryTokens(sample.now),
+        http=http,
+        pace=_Unhurried(),
+        sleep=lambda seconds: None,
+    )
+    state = dict(sample.state)
+    try:
+        for leg in resource.plan.legs(
+            state, When(now=sample.now, since=sample.since), _Known(sample), _reader(client, resource)
+        ):
+            if leg.path != "":
+                yield from _leg(client, resource, leg, sample)
+            for name, value in leg.begin.items():
+                state.setdefault(name, value)
+            state.update(leg.done)
+    except ProviderError as error:
+        yield _line({"error": type(error).__name__, "message": str(error)})
+    yield _line({"state": dict(sorted(state.items()))})
+    for exchange in adapter.left:
+        yield _line({"never asked for": msgspec.to_builtins(exchange.request)})
+
+
+def _reader(client: Client, resource: Resource) -> Any:
+    def read(leg: Leg) -> Iterator[Page]:
+        for _, page, _ in client.pages(resource, leg):
+            yield page
+
+    return read
+
+
+def _leg(client: Client, resource: Resource, leg: Leg, sample: Sample) -> Iterator[str]:
+    for _, page, _ in client.pages(resource, leg):
+        for raw in page.rows:
+            prepared = prepare(
+                resource, raw, lambda value: f"p_sample_{len(value)}", lambda row: client.detail(resource, row)
+            )
+            try:
+                if prepared.fault:
+                    raise prepared.fault
+                for record in normalise(resource, prepared.row, client.options, sample.now):
+                    yield _line(
+                        {
+                            type(record).__name__: {
+                                k: v for k, v in msgspec.to_builtins(record, str_keys=True).items() if v is not None
+                            }
+                        }
+                    )
+            except DataError as error:
+                yield _line({"quarantine": prepared.key, "reason": str(error)})
+
+
+def _line(value: object) -> str:
+    return msgspec.json.encode(value).decode() + "\n"
+
+
+class _Unhurried(Pace):
+    def wait(self, bucket: str, rates: object, *, at_most_s: float) -> None:
+        return None
+
+
+# --- recording ---
+
+
+class RecordAdapter(HTTPAdapter):
+    """Passes requests on and keeps the exchanges, without secrets and without people."""
+
+    def __init__(self, resource: Resource, credentials: Credentials) -> None:
+        super().__init__()
+        self.exchanges: list[Exchange] = []
+        self._resource = resource
+        self._credentials = credentials
+
+    def send(self, request: requests.PreparedRequest, *args: Any, **kwargs: Any) -> requests.Response:
+        response = super().send(request, *args, **kwargs)
+        body = response.raw.read(decode_content=True)
+        if len(self.exchanges) < EXCHANGES_MAX:
+            asked = msgspec.json.decode(self._washed(msgspec.json.encode(asked_of(request))), type=Asked)
+            kept = {
+                name: value
+                for name, value in response.headers.items()
+                if name.lower() in ("link", "x-wp-total", "x-wp-totalpages", "retry-after")
+            }
+            self.exchanges.append(Exchange(asked, self._answer(response.status_code, kept, body)))
+        response.raw = HTTPResponse(BytesIO(body), status=response.status_code, preload_content=False)
+        return response
+
+    def _answer(self, status: int, headers: dict[str, str], body: bytes) -> Answered:
+        try:
+            document = decode(body)
+        except UnexpectedData:
+            return Answered(status, headers, text=self._washed(body).decode(errors="replace")[:2000])
+        prefix = tuple(self._resource.rows.split(".")) if self._resource.rows else ()
+        found = lookup(document, prefix)
+        if self._resource.tidy and isinstance(found, list):
+            for row in found:
+                self._resource.tidy(row)
+        people = [(*prefix, "*", *path.split(".")) for path in (*self._resource.drop, *self._resource.pseudonymise)]
+        if isinstance(document, list):
+            document = scrub({"": document}, [("", *path) for path in people], (), str)[""]
+        elif isinstance(document, dict):
+            scrub(document, people, (), str)
+        return Answered(status, headers, body=msgspec.Raw(self._washed(encode(document))))
+
+    def _washed(self, data: bytes) -> bytes:
+        for name, value in self._credentials.items():
+            if len(value) >= 4:
+                data = data.replace(value.encode(), f"sample-{name}".encode())
+        return data

@@ -1,0 +1,131 @@
+"""From the bytes of an answer to rows: split without decoding, digest, decode exactly, scrub people.
+
+A page is split into raw rows (`msgspec.Raw`) so that the rows that are as before cost a digest and no decoding.
+Decoded numbers with a fraction are `Decimal`, straight from their text.
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+from decimal import Decimal
+from hashlib import blake2b
+from typing import Any
+
+import msgspec
+from requests.structures import CaseInsensitiveDict
+
+from tracker.connect.fields import Row, lookup
+from tracker.errors import UnexpectedData
+
+_decoder = msgspec.json.Decoder(float_hook=Decimal)
+_rows_decoder = msgspec.json.Decoder(list[msgspec.Raw])
+_shapes: dict[tuple[str, tuple[str, ...]], msgspec.json.Decoder[Any]] = {}
+
+
+class Page(msgspec.Struct, kw_only=True):
+    """One answer. `rows` are undecoded, `envelope` holds the values at the paths that the pager asked for."""
+
+    rows: list[msgspec.Raw]
+    envelope: Mapping[str, Any] = {}
+    headers: CaseInsensitiveDict[str] = msgspec.field(default_factory=CaseInsensitiveDict)
+    links_next: str | None = None
+    body: bytes = b""
+
+    def value_of_last(self, dotted: str) -> Any:
+        return lookup(decode(self.rows[-1]), tuple(dotted.split("."))) if self.rows else None
+
+
+def decode(raw: bytes | msgspec.Raw) -> Any:
+    """JSON with exact numbers. Raises UnexpectedData."""
+    try:
+        return _decoder.decode(raw)
+    except (msgspec.DecodeError, RecursionError, ArithmeticError) as error:
+        raise UnexpectedData(f"the answer is not valid JSON ({error}).") from None
+
+
+def encode(value: object) -> bytes:
+    """JSON, numbers as they were: a Decimal is written as a number again."""
+    return msgspec.json.Encoder(decimal_format="number").encode(value)
+
+
+def digest(raw: bytes | msgspec.Raw) -> bytes:
+    """Sixteen bytes that stand for the content of a row or a page."""
+    return blake2b(raw, digest_size=16).digest()
+
+
+def split(body: bytes, rows: str, envelope: tuple[str, ...]) -> tuple[list[msgspec.Raw], dict[str, Any]]:
+    """The raw rows at the path `rows` ("" is the document itself) and the values at the envelope's paths.
+
+    Raises UnexpectedData when the document is not JSON or has no list there.
+    """
+    try:
+        if not rows:
+            return _rows_decoder.decode(body), {}
+        shape = _shapes.get((rows, envelope)) or _shapes.setdefault((rows, envelope), _shape(rows, envelope))
+        document = shape.decode(body)
+    except (msgspec.DecodeError, RecursionError) as error:
+        raise UnexpectedData(f"the answer does not have the documented shape ({error}).") from None
+    found = _attribute(document, rows)
+    if found is None:
+        raise UnexpectedData(f"the answer has no list at {rows!r}.")
+    return found, {name: _attribute(document, name) for name in envelope}
+
+
+def _shape(rows: str, envelope: tuple[str, ...]) -> msgspec.json.Decoder[Any]:
+    """A decoder that reads just the named paths of a document and skips the rest."""
+    tree: dict[str, Any] = {}
+    for dotted in (*envelope, rows):
+        *parents, leaf = dotted.split(".")
+        node = tree
+        for key in parents:
+            node = node.setdefault(key, {})
+        node[leaf] = list[msgspec.Raw] | None if dotted == rows else Any
+
+    def struct(node: dict[str, Any]) -> Any:
+        fields = [
+            (f"f{number}", struct(kind) | None if isinstance(kind, dict) else kind, None)
+            for number, kind in enumerate(node.values())
+        ]
+        names = {f"f{number}": key for number, key in enumerate(node)}
+        return msgspec.defstruct("Shape", fields, rename=names, namespace={"paths": {k: f for f, k in names.items()}})
+
+    return msgspec.json.Decoder(struct(tree), float_hook=Decimal)
+
+
+def _attribute(document: Any, dotted: str) -> Any:
+    for key in dotted.split("."):
+        if document is None:
+            return None
+        document = getattr(document, type(document).paths[key])
+    return document
+
+
+def scrub(
+    row: Row, drop: Iterable[tuple[str, ...]], pseudonyms: Iterable[tuple[str, ...]], name: Callable[[str], str]
+) -> Row:
+    """Take personal fields out of a row, in place: `drop` paths vanish, `pseudonyms` paths get a lasting stand-in.
+
+    A "*" in a path stands for every element of a list or every value of a dict.
+    """
+    for path in drop:
+        _each(row, path, lambda holder, key: holder.pop(key) if isinstance(holder, dict) else None)
+
+    def replace(holder: Any, key: Any) -> None:
+        if holder[key] not in (None, ""):
+            holder[key] = name(str(holder[key]).strip().lower())
+
+    for path in pseudonyms:
+        _each(row, path, replace)
+    return row
+
+
+def _each(value: Any, path: tuple[str, ...], act: Callable[[Any, Any], object]) -> None:
+    key, *rest = path
+    if key == "*":
+        inner = value if isinstance(value, list) else list(value.values()) if isinstance(value, dict) else []
+        for item in inner:
+            if rest:
+                _each(item, tuple(rest), act)
+    elif isinstance(value, dict) and key in value:
+        if rest:
+            _each(value[key], tuple(rest), act)
+        else:
+            act(value, key)

@@ -1,0 +1,297 @@
+"""Connections: adding, showing, trying out, pausing and removing them; opening a client for one."""
+
+import re
+from collections.abc import Callable, Mapping
+from datetime import datetime, timedelta
+from typing import Any
+
+import msgspec
+import requests
+from sqlalchemy import Engine, delete, func, insert, select, update
+
+from tracker.connect import catalog
+from tracker.connect.connector import Connector
+from tracker.connect.fetch import Client, Limits, base_url, http_session, post_form
+from tracker.connect.pace import Pace
+from tracker.connect.plans import When
+from tracker.errors import AuthRejected, ProviderError, RightMissing, UsageError
+from tracker.records import Role
+from tracker.settings import Settings
+from tracker.settle import pair, processors_of
+from tracker.store import rollup, tables
+from tracker.store.database import reading
+from tracker.store.writes import connection_t, dirty_month_t, earning_t, run_t, state_t
+from tracker.vault import Vault
+
+secret_t = tables.ConnectionSecret.__table__  # type: ignore[attr-defined]
+stream_t = tables.Stream.__table__  # type: ignore[attr-defined]
+
+SLUG = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,38}[a-z0-9])?")
+
+
+class Deps(msgspec.Struct, kw_only=True):
+    """What talking to providers and writing the ledger needs; made once for a process and passed on."""
+
+    engine: Engine
+    settings: Settings
+    vault: Vault
+    pace: Pace
+    now: Callable[[], datetime]
+    http: Callable[[], requests.Session] = http_session
+    sleep: Callable[[float], None] | None = None
+
+
+def find(engine: Engine, slug: str) -> Any:
+    """The row of a connection. Raises UsageError, naming those there are."""
+    with reading(engine) as conn:
+        row = conn.execute(select(connection_t).where(connection_t.c.slug == slug)).first()
+        if row is None:
+            slugs = list(conn.execute(select(connection_t.c.slug).order_by(connection_t.c.slug)).scalars())
+            hint = f"There are: {', '.join(slugs)}." if slugs else "Add one with `tracker connection add`."
+            raise UsageError(f"no connection is called {slug[:40]!r}.", hint=hint)
+    return row
+
+
+def every(engine: Engine) -> list[Any]:
+    with reading(engine) as conn:
+        return list(conn.execute(select(connection_t).order_by(connection_t.c.slug)).all())
+
+
+def story(engine: Engine, connection_id: int) -> dict[str, Any]:
+    """How far each resource of a connection is, and its newest runs."""
+    with reading(engine) as conn:
+        places = conn.execute(
+            select(state_t).where(state_t.c.connection_id == connection_id).order_by(state_t.c.resource)
+        )
+        newest = select(run_t).where(run_t.c.connection_id == connection_id).order_by(run_t.c.id.desc()).limit(5)
+        return {
+            "resources": [
+                {"resource": row.resource, "state": row.state, "unfinished": row.resume is not None} for row in places
+            ],
+            "runs": [
+                {name: value for name, value in row._mapping.items() if name not in ("id", "connection_id")}
+                for row in conn.execute(newest)
+            ],
+        }
+
+
+def add(
+    deps: Deps,
+    provider: str,
+    slug: str,
+    *,
+    credentials: Mapping[str, str],
+    options: Mapping[str, str],
+    title: str | None = None,
+    role: str | None = None,
+    stream: str | None = None,
+    since: datetime | None = None,
+) -> Any:
+    """Store a connection; it is due at once. Raises UsageError for anything that its connector does not know or lacks."""
+    connector = catalog.find(provider)
+    if not SLUG.fullmatch(slug):
+        raise UsageError(f"not a slug: {slug[:40]!r}", hint="Use lower-case letters, digits and hyphens, at most 40.")
+    credentials, options = check(connector, credentials, options)
+    now = deps.now()
+    with deps.engine.begin() as conn:
+        if conn.execute(select(connection_t.c.id).where(connection_t.c.slug == slug)).first():
+            raise UsageError(
+                f"there is a connection {slug!r} already.", hint="Choose another --slug or remove it first."
+            )
+        stream_id = find_or_make_stream(conn, stream or title or _titled(slug, connector), now)
+        values = {
+            "slug": slug,
+            "provider": provider,
+            "title": title or connector.title,
+            "role": Role(role) if role else connector.role,
+            "options": dict(options),
+            "stream_id": stream_id,
+            "created_at": now,
+            "since": since,
+            "next_sync_at": now,
+        }
+        connection_id = conn.execute(insert(connection_t).values(values)).inserted_primary_key[0]  # type: ignore[index]
+        sealed = deps.vault.seal(slug, credentials)
+        conn.execute(insert(secret_t).values(connection_id=connection_id, credentials=sealed, updated_at=now))
+    return find(deps.engine, slug)
+
+
+def _titled(slug: str, connector: Connector) -> str:
+    return connector.title if slug == connector.title.lower() else slug.replace("-", " ").capitalize()
+
+
+def check(
+    connector: Connector, credentials: Mapping[str, str], options: Mapping[str, str]
+) -> tuple[dict[str, str], dict[str, str]]:
+    """The given values, stripped; raises UsageError for one that is unknown, missing, empty or not among the choices."""
+    credentials = {name: value.strip() for name, value in credentials.items()}
+    options = {name: value.strip() for name, value in options.items()}
+    for given, known, what in (
+        (credentials, connector.credentials, "credential"),
+        (options, {"base_url": None, **connector.options}, "option"),
+    ):
+        for name in given:
+            if name not in known:
+                raise UsageError(
+                    f"{connector.title} has no {what} {name!r}.", hint=f"Known: {', '.join(known) or 'none'}."
+                )
+    lacking = [
+        name for name, credential in connector.credentials.items() if credential.required and not credentials.get(name)
+    ]
+    lacking += [name for name, option in connector.options.items() if option.required and not options.get(name)]
+    if lacking:
+        raise UsageError(
+            f"{connector.title} needs {', '.join(lacking)}.", hint="`tracker connector show` says where to find it."
+        )
+    for name, value in options.items():
+        option = connector.options.get(name)
+        if option and option.choices and value not in option.choices:
+            raise UsageError(f"{name} cannot be {value[:40]!r}.", hint=f"Choose one of {', '.join(option.choices)}.")
+    base_url(connector, options)
+    return credentials, options
+
+
+def find_or_make_stream(conn: Any, name: str, now: datetime) -> int:
+    """The stream of that title or slug, made if there is none."""
+    slug = re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")[:60] or "stream"
+    found = conn.execute(select(stream_t.c.id).where(stream_t.c.slug == slug)).scalar()
+    if found is None:
+        found = conn.execute(
+            insert(stream_t).values(slug=slug, title=name, position=0, created_at=now)
+        ).inserted_primary_key[0]
+    return int(found)
+
+
+def pause(deps: Deps, slug: str, reason: str) -> None:
+    row = find(deps.engine, slug)
+    with deps.engine.begin() as conn:
+        conn.execute(
+            update(connection_t).where(connection_t.c.id == row.id).values(paused_at=deps.now(), paused_reason=reason)
+        )
+
+
+def resume(deps: Deps, slug: str) -> None:
+    """Let a paused connection sync again, at once."""
+    row = find(deps.engine, slug)
+    values = {"paused_at": None, "paused_reason": None, "failures": 0, "next_sync_at": deps.now()}
+    with deps.engine.begin() as conn:
+        conn.execute(update(connection_t).where(connection_t.c.id == row.id).values(values))
+
+
+def replace_credentials(deps: Deps, slug: str, credentials: Mapping[str, str]) -> None:
+    """Give a connection new credentials and let it sync again."""
+    row = find(deps.engine, slug)
+    checked, _ = check(catalog.find(row.provider), credentials, row.options)
+    values = {"credentials": deps.vault.seal(slug, checked), "tokens": None, "updated_at": deps.now()}
+    with deps.engine.begin() as conn:
+        conn.execute(update(secret_t).where(secret_t.c.connection_id == row.id).values(values))
+    resume(deps, slug)
+
+
+def remove(deps: Deps, slug: str) -> int:
+    """Remove a connection with everything that came from it. Answers how many earnings went. Its stream stays."""
+    row = find(deps.engine, slug)
+    with deps.engine.begin() as conn:
+        count = conn.execute(select(func.count()).where(earning_t.c.connection_id == row.id)).scalar_one()
+        conn.execute(delete(dirty_month_t).where(dirty_month_t.c.connection_id == row.id))
+        conn.execute(delete(connection_t).where(connection_t.c.id == row.id))
+        pair(conn, processors_of(conn))  # what it counted may now be another connection's to count
+        rollup.rebuild(conn)
+    return int(count)
+
+
+# --- talking to the provider ---
+
+
+class SealedTokens:
+    """OAuth tokens of a connection, sealed in the database and durable before they are used."""
+
+    def __init__(self, deps: Deps, row: Any, http: requests.Session) -> None:
+        self._deps, self._row, self._http = deps, row, http
+        with reading(deps.engine) as conn:
+            sealed = conn.execute(select(secret_t.c.tokens).where(secret_t.c.connection_id == row.id)).scalar()
+        self.stored: dict[str, str] = deps.vault.unseal(row.slug, sealed) if sealed else {}
+
+    @property
+    def now(self) -> datetime:
+        return self._deps.now()
+
+    def save(self, values: dict[str, str]) -> None:
+        sealed = self._deps.vault.seal(self._row.slug, values)
+        with self._deps.engine.begin() as conn:
+            conn.execute(
+                update(secret_t)
+                .where(secret_t.c.connection_id == self._row.id)
+                .values(tokens=sealed, updated_at=self.now)
+            )
+        self.stored = dict(values)
+
+    def post(self, url: str, form: Mapping[str, str], headers: Mapping[str, str]) -> Mapping[str, Any]:
+        return post_form(self._http, limits_of(self._deps.settings), url, form, headers)
+
+
+def limits_of(settings: Settings) -> Limits:
+    return Limits(read_s=settings.timeout_s, body_bytes=settings.page_bytes_limit, pages=settings.pages_limit)
+
+
+def open_client(deps: Deps, row: Any) -> Client:
+    """A client with the connection's credentials. Raises ConfigError when they cannot be unsealed."""
+    with reading(deps.engine) as conn:
+        sealed = conn.execute(select(secret_t.c.credentials).where(secret_t.c.connection_id == row.id)).scalar_one()
+    http = deps.http()
+    more = {} if deps.sleep is None else {"sleep": deps.sleep}
+    return Client(
+        catalog.find(row.provider),
+        slug=row.provider,
+        credentials=deps.vault.unseal(row.slug, sealed),
+        options=row.options,
+        tokens=SealedTokens(deps, row, http),
+        http=http,
+        pace=deps.pace,
+        limits=limits_of(deps.settings),
+        **more,
+    )
+
+
+class Tried(msgspec.Struct, frozen=True):
+    """What trying a resource showed. `problem` is empty when it can be read."""
+
+    resource: str
+    readable: bool
+    problem: str = ""
+    right: str = ""
+
+
+class _NothingKnown:
+    def open_ids(self, after: str, limit: int) -> list[str]:
+        return []
+
+    def payouts_to_itemise(self, limit: int) -> list[str]:
+        return []
+
+
+def try_out(deps: Deps, row: Any) -> list[Tried]:
+    """Prove the credentials with the first page of every resource, the newest day only where the provider has a date filter.
+
+    Raises AuthRejected when the credentials themselves are refused, Unavailable when the provider cannot be reached.
+    """
+    client = open_client(deps, row)
+    now = deps.now()
+    tried = []
+    for resource in client.connector.resources:
+        when = When(now=now, since=now - timedelta(days=1))
+        leg = next(resource.plan.legs({}, when, _NothingKnown(), lambda leg: iter(())), None)
+        if leg is None or leg.path == "":
+            continue
+        try:
+            next(client.pages(resource, leg), None)
+            tried.append(Tried(resource.name, True, right=resource.right))
+        except RightMissing as error:
+            tried.append(Tried(resource.name, False, str(error), resource.right))
+        except AuthRejected:
+            raise
+        except ProviderError as error:
+            if resource.absent is None or not resource.absent(error):
+                raise
+            tried.append(Tried(resource.name, True, "this account does not have it", resource.right))
+    return tried

@@ -1,0 +1,637 @@
+"""Monthly recurring revenue (MRR): the balance at an instant, its movements over a period, and the rates made of them.
+
+Input is one `Contract` per subscription: a history of `State`s. Output are dataclasses of `Decimal`s in major units.
+A contract's monthly value is worked out as a fraction and rounded once, half-even, to a millionth of a millionth
+(a "pico" below); from there on everything is integer addition, so
+
+    end = start + new + expansion + reactivation - contraction - churn + fx
+
+holds to the last digit, per customer and in total. Rounding to cents is left to whoever shows a figure (`rounded`).
+
+The definitions follow the glossaries of the billing tools, which disagree; each point of disagreement is a named field
+of `Policy`, and `PRESETS` has the choices of some tools: docs.stripe.com/billing/subscriptions/analytics/glossary,
+help.chartmogul.com (articles 203299912, 4416682609426, 201244842, 207340419), paddle.com/help/profitwell-metrics and
+TryGhost/Ghost, `getMRR` in its members repository.
+"""
+
+from bisect import bisect_left
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, fields
+from datetime import date, datetime, timedelta
+from decimal import ROUND_HALF_UP, Context, Decimal
+from enum import StrEnum
+from fractions import Fraction
+from functools import lru_cache
+from math import floor
+from types import MappingProxyType
+from typing import TypeVar
+
+from tracker.errors import DataError
+from tracker.money import decimals
+from tracker.records import Interval, Subscription, SubscriptionStatus
+
+_PICO = 10**12
+_WIDE = Context(prec=60)
+_MOMENT = timedelta(microseconds=1)
+
+#: The price of one unit of `currency` in the reporting currency on a day, or None when there is no rate.
+Rate = Callable[[str, date], Decimal | None]
+
+
+class IntervalRule(StrEnum):
+    CALENDAR = "calendar"  # a month has 365/12 days and 52/12 weeks
+    SIMPLE = "simple"  # a month has 30 days and 4 weeks
+
+
+class Cancellation(StrEnum):
+    """When a cancelled subscription stops to count."""
+
+    PERIOD_END = "period_end"
+    AT_CANCELLATION = "at_cancellation"
+
+
+class Discounts(StrEnum):
+    """Which discounts lower MRR."""
+
+    ALL = "all"
+    FOREVER = "forever"
+    NONE = "none"
+
+
+class Delinquent(StrEnum):
+    """How far behind a payer may be and still count."""
+
+    NONE = "none"
+    PAST_DUE = "past_due"
+    UNPAID = "unpaid"
+
+
+class Rounding(StrEnum):
+    """What is done to the monthly value of each subscription before summing."""
+
+    EXACT = "exact"
+    MINOR_UNIT = "minor_unit"  # half-up to the currency's minor unit
+    FLOOR = "floor"  # down to the currency's minor unit
+
+
+class Brief(StrEnum):
+    """What becomes of customers who both arrive and leave within the period."""
+
+    COUNT = "count"
+    DROP = "drop"
+
+
+class Move(StrEnum):
+    NEW = "new"
+    EXPANSION = "expansion"
+    CONTRACTION = "contraction"
+    CHURN = "churn"
+    REACTIVATION = "reactivation"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Policy:
+    """What counts. Trials, paused subscriptions, metered usage and tax never do, whatever the policy."""
+
+    interval: IntervalRule = IntervalRule.CALENDAR
+    cancellation: Cancellation = Cancellation.PERIOD_END
+    discounts: Discounts = Discounts.FOREVER
+    delinquent: Delinquent = Delinquent.PAST_DUE
+    rounding: Rounding = Rounding.EXACT
+    brief: Brief = Brief.COUNT
+    #: Changes of one customer this close together are one movement: a plan swapped by ending one subscription and
+    #: starting the next is an upgrade, not churn and a return.
+    merge_within: timedelta = timedelta(hours=1)
+
+
+DEFAULT = Policy()
+PRESETS: Mapping[str, Policy] = MappingProxyType(
+    {
+        "default": DEFAULT,
+        "stripe": Policy(cancellation=Cancellation.AT_CANCELLATION),
+        "chartmogul": Policy(discounts=Discounts.ALL, rounding=Rounding.MINOR_UNIT),
+        "profitwell": Policy(discounts=Discounts.ALL, brief=Brief.DROP),
+        "ghost": Policy(
+            interval=IntervalRule.SIMPLE,
+            cancellation=Cancellation.AT_CANCELLATION,
+            delinquent=Delinquent.UNPAID,
+            rounding=Rounding.FLOOR,
+        ),
+    }
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class State:
+    """What a subscription was from `since` on, until its next state. Fields as in `records.Subscription`.
+
+    `amount` and the discounts are per interval, for the licensed items alone. `tax_rate` is that of a tax inside them:
+    0.19 for a price that includes 19 % VAT, 0 for a price without tax.
+    """
+
+    since: datetime
+    status: SubscriptionStatus
+    currency: str
+    amount: Decimal
+    interval: Interval
+    discount_forever: Decimal = Decimal(0)
+    discount_limited: Decimal = Decimal(0)
+    discount_ends_at: datetime | None = None
+    tax_rate: Decimal = Decimal(0)
+    metered: bool = False
+    trial_end_at: datetime | None = None
+    current_period_end: datetime | None = None
+    cancel_requested_at: datetime | None = None
+    cancel_at_period_end: bool = False
+    ended_at: datetime | None = None
+
+    @classmethod
+    def of(cls, subscription: Subscription, since: datetime | None = None) -> "State":
+        """The state of a record; without `since` it is taken to have been so from the subscription's start."""
+        shared = {one.name: getattr(subscription, one.name) for one in fields(cls) if hasattr(subscription, one.name)}
+        return cls(since=since or subscription.started_at, **shared)
+
+
+@dataclass(frozen=True, slots=True)
+class Contract:
+    """One subscription and all that is known of its history. Without a payer it is a customer of its own."""
+
+    subscription: str
+    payer: str | None
+    states: tuple[State, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Mrr:
+    """MRR at an instant. `total` is in `currency` and leaves out the currencies in `unconverted`."""
+
+    at: datetime
+    currency: str
+    total: Decimal
+    by_currency: Mapping[str, Decimal]  # unconverted, every currency that counts
+    customers: int  # whoever pays, in any currency
+    customers_unconverted: int  # of these, those with nothing in `total`
+    contracts: int
+    metered: int  # running contracts that also have usage-priced items, which are in no figure
+    unconverted: tuple[str, ...]
+
+    @property
+    def arpa(self) -> Decimal | None:
+        """MRR per paying customer; None without any."""
+        return _ratio(self.total, Decimal(self.customers - self.customers_unconverted))
+
+    @property
+    def arr(self) -> Decimal:
+        """MRR times twelve: assumes that nothing changes."""
+        return _WIDE.multiply(self.total, Decimal(12))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Flow:
+    """How MRR went from `start` to `end`, in the reporting currency. All but `fx` are zero or positive."""
+
+    start: Decimal
+    new: Decimal
+    expansion: Decimal
+    contraction: Decimal
+    churn: Decimal
+    reactivation: Decimal
+    fx: Decimal  # what changed rates alone did to the balance
+    end: Decimal
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CustomerFlow(Flow):
+    customer: str
+    moves: frozenset[Move]
+    paying_at_start: bool
+    paying_at_end: bool
+    unconverted: tuple[str, ...]  # currencies of this customer that are in none of the amounts
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Movements(Flow):
+    """All customers together. A rate is None where it is undefined, which is never the same as zero."""
+
+    since: datetime
+    until: datetime  # exclusive
+    currency: str
+    customers: tuple[CustomerFlow, ...]  # whoever pays or paid in the period, in order of name
+    unconverted: tuple[str, ...]
+
+    def count(self, move: Move) -> int:
+        """How many customers made this movement at least once."""
+        return sum(move in row.moves for row in self.customers)
+
+    @property
+    def customers_at_start(self) -> int:
+        return sum(row.paying_at_start for row in self.customers)
+
+    @property
+    def customers_at_end(self) -> int:
+        return sum(row.paying_at_end for row in self.customers)
+
+    @property
+    def gross_churn(self) -> Decimal | None:
+        """(churn + contraction) ÷ start."""
+        return _ratio(self.churn + self.contraction, self.start)
+
+    @property
+    def net_churn(self) -> Decimal | None:
+        """(churn + contraction - expansion - reactivation) ÷ start; below zero when the old customers grew."""
+        return _ratio(self.churn + self.contraction - self.expansion - self.reactivation, self.start)
+
+    def net_retention(self, *, with_reactivation: bool = True) -> Decimal | None:
+        """NRR: 1 - net churn. Some tools leave customers who came back out of it. New ones are never in it."""
+        back = self.reactivation if with_reactivation else Decimal(0)
+        return _ratio(self.start + self.expansion + back - self.contraction - self.churn, self.start)
+
+    @property
+    def gross_retention(self) -> Decimal | None:
+        """GRR: 1 - gross churn, never above 1."""
+        return _ratio(self.start - self.contraction - self.churn, self.start)
+
+    @property
+    def logo_churn(self) -> Decimal | None:
+        """Customers of the start who left in the period ÷ customers at the start."""
+        left = sum(row.paying_at_start and Move.CHURN in row.moves for row in self.customers)
+        return _ratio(Decimal(left), Decimal(self.customers_at_start))
+
+    @property
+    def subscriber_churn(self) -> Decimal | None:
+        """Stripe's way: whoever left ÷ (customers at the start + new ones); returning customers are not new."""
+        return _ratio(Decimal(self.count(Move.CHURN)), Decimal(self.customers_at_start + self.count(Move.NEW)))
+
+
+def mrr_at(contracts: Iterable[Contract], at: datetime, *, currency: str, rate: Rate, policy: Policy = DEFAULT) -> Mrr:
+    """MRR at the instant `at` in `currency`, converted at the rate of that day (in the time zone of `at`).
+
+    Raises DataError for a billing interval that is none.
+    """
+    books: dict[tuple[bool, str], dict[str, int]] = {}
+    native: dict[str, int] = {}
+    counted = metered = 0
+    for contract in contracts:
+        _, money, value = next((step for step in reversed(_steps(contract, policy)) if step[0] <= at), (at, "", 0))
+        metered += _runs_metered(contract, at, policy)
+        if value:
+            counted += 1
+            for book in (native, books.setdefault(_customer(contract), {})):
+                book[money] = book.get(money, 0) + value
+    total, left_out = _settled(currency, rate, lambda worth: sum(worth.of(book, at.date()) for book in books.values()))
+    return Mrr(
+        at=at,
+        currency=currency,
+        total=_decimal(total),
+        by_currency={money: _decimal(native[money]) for money in sorted(native)},
+        customers=len(books),
+        customers_unconverted=sum(left_out.issuperset(book) for book in books.values()),
+        contracts=counted,
+        metered=metered,
+        unconverted=tuple(sorted(left_out)),
+    )
+
+
+def movements(
+    contracts: Iterable[Contract],
+    since: datetime,
+    until: datetime,
+    *,
+    currency: str,
+    rate: Rate,
+    policy: Policy = DEFAULT,
+) -> Movements:
+    """What happened to each customer from `since` to just before `until`, in `currency`.
+
+    Balances are converted at the rate of the last day before `since` and before `until`, movements at that of their own
+    day, all in the time zone of `since`; so one period starts with the figure the one before ended with. A currency
+    that lacks a rate on any day it is needed is left out of the whole period and listed in `unconverted`.
+    Raises ValueError unless `since` is before `until`, DataError for a billing interval that is none.
+    """
+    if since >= until:
+        raise ValueError("a period ends after it starts")
+    changes: dict[tuple[bool, str], list[_Change]] = {}
+    for contract in contracts:
+        changes.setdefault(_customer(contract), []).extend(_changes(contract, policy))
+    for own in changes.values():
+        own.sort(key=lambda change: change.at)
+
+    def follow(worth: _Worth) -> list[_Ledger]:
+        ledgers = (_Ledger.of(key, changes[key], since, until, worth, policy) for key in sorted(changes))
+        return [ledger for ledger in ledgers if ledger.tells(policy)]
+
+    ledgers, left_out = _settled(currency, rate, follow)
+    return Movements(
+        **_flow(ledgers),
+        since=since,
+        until=until,
+        currency=currency,
+        customers=tuple(ledger.row(left_out) for ledger in ledgers),
+        unconverted=tuple(sorted(left_out)),
+    )
+
+
+def lifetime_value(arpa: Decimal | None, churn: Decimal | None) -> Decimal | None:
+    """ARPA ÷ churn rate of the same period length; None when either is unknown or nobody left."""
+    return None if arpa is None or churn is None else _ratio(arpa, churn)
+
+
+def growth(now: Decimal, before: Decimal) -> Decimal | None:
+    """now ÷ before - 1; None when there was nothing before."""
+    return _ratio(now - before, before)
+
+
+def summed_daily_churn(days: Iterable[Movements]) -> Decimal | None:
+    """The sum over days of churned MRR ÷ MRR at the start of that day, as consumer businesses with many short
+    subscriptions measure it (help.chartmogul.com, article 207340419). Days that start at nothing say nothing.
+    """
+    rates = [rate for day in days if (rate := _ratio(day.churn, day.start)) is not None]
+    return sum(rates, Decimal(0)) if rates else None
+
+
+def rounded(amount: Decimal, currency: str) -> Decimal:
+    """For display: half-up to the currency's minor unit."""
+    return amount.quantize(Decimal(1).scaleb(-decimals(currency)), rounding=ROUND_HALF_UP, context=_WIDE)
+
+
+# What one subscription is worth, and when.
+
+_OVER = frozenset({SubscriptionStatus.CANCELED, SubscriptionStatus.EXPIRED})
+#: Days and weeks of a month; months and years need no convention.
+_PER_MONTH = {
+    IntervalRule.CALENDAR: {"day": Fraction(365, 12), "week": Fraction(52, 12)},
+    IntervalRule.SIMPLE: {"day": Fraction(30), "week": Fraction(4)},
+}
+
+
+def _intervals_per_month(interval: Interval, rule: IntervalRule) -> Fraction:
+    per_month = {"month": Fraction(1), "year": Fraction(1, 12), **_PER_MONTH[rule]}.get(interval.unit)
+    if per_month is None or interval.count < 1:
+        raise DataError(f"not a billing interval: {interval.count} {interval.unit[:12]!r}", field="interval")
+    return per_month / interval.count
+
+
+@lru_cache(maxsize=4096)
+def _normalised(
+    price: Decimal, tax_rate: Decimal, interval: Interval, currency: str, rule: IntervalRule, rounding: Rounding
+) -> int:
+    """Picos a month. Remembered, because a book of subscriptions has many contracts and few prices."""
+    value = Fraction(price) / (1 + Fraction(tax_rate)) * _intervals_per_month(interval, rule)
+    if rounding is not Rounding.EXACT:
+        minor = 10 ** decimals(currency)
+        half = Fraction(1, 2) if rounding is Rounding.MINOR_UNIT else Fraction(0)
+        value = Fraction(floor(value * minor + half), minor)
+    return round(value * _PICO)
+
+
+def _monthly(state: State, policy: Policy, *, limited: bool) -> int:
+    """Picos a month; `limited` says whether a temporary discount runs."""
+    price = state.amount
+    if policy.discounts is not Discounts.NONE:
+        price = _WIDE.subtract(price, state.discount_forever)
+    if policy.discounts is Discounts.ALL and limited:
+        price = _WIDE.subtract(price, state.discount_limited)
+    price = max(Decimal(0), price)
+    return _normalised(price, state.tax_rate, state.interval, state.currency, policy.interval, policy.rounding)
+
+
+def _counts(status: SubscriptionStatus, policy: Policy) -> bool:
+    if status is SubscriptionStatus.PAST_DUE:
+        return policy.delinquent is not Delinquent.NONE
+    if status is SubscriptionStatus.UNPAID:
+        return policy.delinquent is Delinquent.UNPAID
+    # One that is over counted until it ended, which may be all that we ever saw of it.
+    return status is SubscriptionStatus.ACTIVE or status in _OVER
+
+
+def _begin(state: State, before: State | None) -> datetime:
+    """A trial's end is known to the second; that it was converted is seen later, by the next sync."""
+    trial, trialed = state.trial_end_at, before is not None and before.status is SubscriptionStatus.TRIALING
+    return trial if trial and (trialed or trial > state.since) else state.since
+
+
+def _stop(state: State, after: State | None, policy: Policy) -> datetime | None:
+    """When the state says that the subscription stops to count. May lie before the state was first seen."""
+    stops = [state.ended_at] if state.ended_at else []
+    if policy.cancellation is Cancellation.AT_CANCELLATION:
+        if state.cancel_requested_at:
+            stops.append(state.cancel_requested_at)
+        elif state.cancel_at_period_end:
+            stops.append(state.since)
+    elif state.cancel_at_period_end and (due := state.current_period_end):
+        renewed = after is not None and after.since > due and after.status not in _OVER
+        stops += [] if renewed else [due]
+    if state.status in _OVER and not stops:
+        stops.append(state.since)
+    return min(stops, default=None)
+
+
+_Step = tuple[datetime, str, int]  # from then on, in this currency, picos a month
+
+
+def _steps(contract: Contract, policy: Policy) -> list[_Step]:
+    """The value of one contract over time, in order of time."""
+    states = sorted(contract.states, key=lambda state: state.since)
+    steps: list[_Step] = []
+    for state, before, after in zip(states, [None, *states], [*states[1:], None], strict=False):
+        begin, stop = _begin(state, before), _stop(state, after, policy)
+        # What a state knows about the time before it was seen (it ended, its trial ended) overrules the states before.
+        known_from = min(begin, state.since, stop or begin)
+        while steps and steps[-1][0] >= known_from:
+            steps.pop()
+        money = state.currency
+        if not _counts(state.status, policy) or (stop and stop <= begin):
+            steps.append((known_from, money, 0))
+            continue
+        if known_from < begin:
+            steps.append((known_from, money, 0))
+        expiry = state.discount_ends_at
+        steps.append((begin, money, _monthly(state, policy, limited=expiry is None or begin < expiry)))
+        if expiry and begin < expiry and (stop is None or expiry < stop):
+            steps.append((expiry, money, _monthly(state, policy, limited=False)))
+        if stop:
+            steps.append((stop, money, 0))
+    return steps
+
+
+def _runs_metered(contract: Contract, at: datetime, policy: Policy) -> bool:
+    if not any(state.metered for state in contract.states):
+        return False
+    state = max((s for s in contract.states if s.since <= at), key=lambda s: s.since, default=None)
+    if state is None or not state.metered or not _counts(state.status, policy):
+        return False
+    stop = _stop(state, None, policy)
+    return _begin(state, None) <= at and (stop is None or at < stop)
+
+
+# What one customer did.
+
+
+@dataclass(frozen=True, slots=True)
+class _Change:
+    at: datetime
+    currency: str
+    delta: int
+
+
+def _customer(contract: Contract) -> tuple[bool, str]:
+    return (contract.payer is None, contract.subscription if contract.payer is None else contract.payer)
+
+
+def _changes(contract: Contract, policy: Policy) -> Iterator[_Change]:
+    money, value = "", 0
+    for at, new_money, new_value in _steps(contract, policy):
+        if new_money == money:
+            if new_value != value:
+                yield _Change(at, money, new_value - value)
+        else:
+            if value:
+                yield _Change(at, money, -value)
+            if new_value:
+                yield _Change(at, new_money, new_value)
+        money, value = new_money, new_value
+
+
+def _merged(changes: Sequence[_Change], window: timedelta) -> Iterator[tuple[datetime, list[_Change]]]:
+    """Changes in order of time, those within `window` after the first of a group together."""
+    group: list[_Change] = []
+    for change in changes:
+        if group and change.at - group[0].at > window:
+            yield group[0].at, group
+            group = []
+        group.append(change)
+    if group:
+        yield group[0].at, group
+
+
+class _Worth:
+    """Turns picos of several currencies into picos of the reporting currency, and notes which have no rate."""
+
+    def __init__(self, currency: str, rate: Rate, left_out: frozenset[str] = frozenset()) -> None:
+        self._currency, self._rate, self._left_out = currency, rate, left_out
+        self._seen: dict[tuple[str, date], Fraction | None] = {}
+        self.missing: set[str] = set()
+
+    def of(self, book: Mapping[str, int], day: date) -> int:
+        return sum(self._one(money, value, day) for money, value in book.items() if money not in self._left_out)
+
+    def _one(self, money: str, value: int, day: date) -> int:
+        if money == self._currency:
+            return value
+        key = (money, day)
+        if key not in self._seen:
+            rate = self._rate(money, day)
+            self._seen[key] = None if rate is None else Fraction(rate)
+        known = self._seen[key]
+        if known is None:
+            self.missing.add(money)
+            return 0
+        return round(value * known)
+
+
+_T = TypeVar("_T")
+
+
+def _settled(currency: str, rate: Rate, build: Callable[[_Worth], _T]) -> tuple[_T, frozenset[str]]:
+    """Builds a figure, and once more without the currencies that turned out to lack a rate on some day: half a currency
+    would look like churn.
+    """
+    worth = _Worth(currency, rate)
+    built = build(worth)
+    left_out = frozenset(worth.missing)
+    return (build(_Worth(currency, rate, left_out)) if left_out else built), left_out
+
+
+@dataclass(slots=True)
+class _Ledger:
+    """One customer's period, in picos of the reporting currency."""
+
+    customer: str
+    start: int = 0
+    end: int = 0
+    fx: int = 0
+    moved: dict[Move, int] = field(default_factory=dict)
+    moves: list[Move] = field(default_factory=list)
+    currencies: set[str] = field(default_factory=set)
+    paying_at_start: bool = False
+    paying_at_end: bool = False
+
+    @classmethod
+    def of(
+        cls,
+        key: tuple[bool, str],
+        changes: Sequence[_Change],
+        since: datetime,
+        until: datetime,
+        worth: _Worth,
+        policy: Policy,
+    ) -> "_Ledger":
+        ledger = cls(key[1])
+        first, last = (bisect_left(changes, edge, key=lambda change: change.at) for edge in (since, until))
+        book: dict[str, int] = {}  # only what is not zero, so that an empty book is a customer who does not pay
+        known = False
+        for _, group in _merged(changes[:first], policy.merge_within):
+            book = _after(book, group)
+            known = known or bool(book)
+        day = (since - _MOMENT).date()
+        ledger.start, ledger.paying_at_start = worth.of(book, day), bool(book)
+        ledger.currencies.update(book)
+        for at, group in _merged(changes[first:last], policy.merge_within):
+            was, book, then = book, _after(book, group), at.astimezone(since.tzinfo).date()
+            before = worth.of(was, then)
+            ledger.fx += before - worth.of(was, day)
+            ledger.note(was, book, known, worth.of(book, then) - before)
+            ledger.currencies.update(book)
+            day, known = then, known or bool(book)
+        closing = (until - _MOMENT).astimezone(since.tzinfo).date()
+        ledger.end, ledger.paying_at_end = worth.of(book, closing), bool(book)
+        ledger.fx += ledger.end - worth.of(book, day)
+        return ledger
+
+    def note(self, was: Mapping[str, int], book: Mapping[str, int], known: bool, change: int) -> None:
+        if bool(was) != bool(book):
+            move = Move.CHURN if was else Move.REACTIVATION if known else Move.NEW
+        elif change:
+            move = Move.EXPANSION if change > 0 else Move.CONTRACTION
+        else:
+            return
+        self.moves.append(move)
+        self.moved[move] = self.moved.get(move, 0) + abs(change)
+
+    def tells(self, policy: Policy) -> bool:
+        """Whether there is anything to say about this customer."""
+        if self.paying_at_start or self.paying_at_end:
+            return True
+        return bool(self.moves) and not (policy.brief is Brief.DROP and Move.NEW in self.moves)
+
+    def row(self, left_out: frozenset[str]) -> CustomerFlow:
+        return CustomerFlow(
+            **_flow([self]),
+            customer=self.customer,
+            moves=frozenset(self.moves),
+            paying_at_start=self.paying_at_start,
+            paying_at_end=self.paying_at_end,
+            unconverted=tuple(sorted(self.currencies & left_out)),
+        )
+
+
+def _after(book: Mapping[str, int], group: Iterable[_Change]) -> dict[str, int]:
+    after = dict(book)
+    for change in group:
+        after[change.currency] = after.get(change.currency, 0) + change.delta
+    return {money: value for money, value in after.items() if value}
+
+
+def _flow(ledgers: Sequence[_Ledger]) -> dict[str, Decimal]:
+    flow = {move.value: _decimal(sum(ledger.moved.get(move, 0) for ledger in ledgers)) for move in Move}
+    for name in ("start", "fx", "end"):
+        flow[name] = _decimal(sum(getattr(ledger, name) for ledger in ledgers))
+    return flow
+
+
+def _decimal(picos: int) -> Decimal:
+    return Decimal(picos).scaleb(-12, _WIDE)
+
+
+def _ratio(part: Decimal, whole: Decimal) -> Decimal | None:
+    return None if whole == 0 else _WIDE.divide(part, whole)

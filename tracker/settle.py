@@ -1,0 +1,210 @@
+"""After the pages: corrections that add up to nothing, payouts that settle earnings, money reported twice.
+
+Every step looks at earnings that are `fresh` (written since the last time) and what belongs to them, works in sets, and
+changes only rows that differ, so that running it again changes nothing.
+"""
+
+from collections.abc import Sequence
+from decimal import Decimal
+from typing import Any
+
+from sqlalchemy import Connection, and_, bindparam, exists, func, or_, select, update
+
+from tracker.connect import catalog
+from tracker.ledger import Book, note_changes, payout_item_t, payout_t
+from tracker.months import month_of
+from tracker.records import Earning, PayoutStatus, Role, Settlement, Status
+from tracker.store import writes
+from tracker.store.writes import connection_t
+from tracker.store.writes import earning_t as e
+
+_SETTLED = {
+    PayoutStatus.PAID: Settlement.PAID,
+    PayoutStatus.PENDING: Settlement.SCHEDULED,
+    PayoutStatus.IN_TRANSIT: Settlement.SCHEDULED,
+    PayoutStatus.FAILED: Settlement.UNPAID,
+    PayoutStatus.CANCELED: Settlement.UNPAID,
+}
+#: An earning and the correction that undoes it, before and after approval.
+_UNDONE = {Status.PENDING: Status.DECLINED, Status.APPROVED: Status.REVERSED}
+_REDONE = {after: before for before, after in _UNDONE.items()}
+
+
+def settle(conn: Connection, book: Book) -> None:
+    """Bring corrections and payouts of one connection up to date."""
+    if book.connector.corrections == "appended":
+        _settle_corrections(conn, book)
+    if book.connector.payouts == "read":
+        _settle_payouts(conn, book)
+    elif book.connector.payouts == "from_earnings":
+        _gather_payouts(conn, book)
+
+
+def _change(conn: Connection, book: Book, rows: Sequence[tuple[Any, dict[str, Any]]]) -> None:
+    """Update earnings one set at a time, with history unless the row itself is new."""
+    if not rows:
+        return
+    names = list(rows[0][1])
+    statement = (
+        update(e).where(e.c.id == bindparam("row_id")).values({name: bindparam(f"new_{name}") for name in names})
+    )
+    conn.execute(statement, [{"row_id": old.id, **{f"new_{name}": new[name] for name in names}} for old, new in rows])
+    writes.mark_dirty(conn, book.connection_id, {old.earned_month for old, _ in rows})
+    note_changes(conn, book, [(old, new) for old, new in rows if not old.fresh])
+
+
+def _settle_corrections(conn: Connection, book: Book) -> None:
+    """Rows that share an origin and add up to nothing were declined or, once approved, reversed."""
+    mine = e.c.connection_id == book.connection_id
+    touched = select(e.c.origin_ref).where(mine, e.c.fresh, e.c.origin_ref.is_not(None)).distinct()
+    groups = (
+        select(e.c.origin_ref, e.c.currency, func.sum(e.c.net).label("left"), func.count().label("rows"))
+        .where(mine, e.c.origin_ref.in_(touched))
+        .group_by(e.c.origin_ref, e.c.currency)
+        .having(func.count() > 1)
+        .subquery()
+    )
+    undone = and_(groups.c.left == Decimal(0), groups.c.rows > 1)
+    found = conn.execute(
+        select(e, undone.label("undone"))
+        .join(groups, and_(e.c.origin_ref == groups.c.origin_ref, e.c.currency == groups.c.currency))
+        .where(mine)
+    ).all()
+    changes = []
+    for row in found:
+        status = (_UNDONE if row.undone else _REDONE).get(Status(row.status))
+        if status:
+            changes.append((row, {"status": status, "approved_month": _approved_month(book, row, status)}))
+    _change(conn, book, changes)
+
+
+def _approved_month(book: Book, row: Any, status: Status) -> int | None:
+    return (
+        month_of(row.validated_at or row.earned_at, book.zone) if status in (Status.APPROVED, Status.REVERSED) else None
+    )
+
+
+def _settle_payouts(conn: Connection, book: Book) -> None:
+    """Earnings inside a payout are as settled as the payout is."""
+    earning_resources = [
+        resource.name
+        for resource in book.connector.resources
+        if any(maker.record is Earning for maker in resource.makes)
+    ]
+    inside = (
+        select(e, payout_t.c.status.label("payout_status"), payout_t.c.external_id.label("payout_id"),
+               payout_t.c.arrives_at, payout_t.c.created_at)
+        .join(payout_item_t, and_(payout_item_t.c.connection_id == e.c.connection_id, payout_item_t.c.earning_ref == e.c.external_id))
+        .join(payout_t, and_(payout_t.c.connection_id == e.c.connection_id, payout_t.c.external_id == payout_item_t.c.payout_ref))
+        .where(
+            e.c.connection_id == book.connection_id,
+            e.c.resource.in_(earning_resources),
+            or_(e.c.fresh, payout_t.c.settled_as.is_distinct_from(payout_t.c.status)),
+        )
+        .order_by(payout_t.c.created_at)
+    )  # fmt: skip
+    latest = {row.id: row for row in conn.execute(inside)}  # after a failed payout the newer one counts
+    changes = []
+    for row in latest.values():
+        settlement = _SETTLED[PayoutStatus(row.payout_status)]
+        paid_at = (row.arrives_at or row.created_at) if settlement == Settlement.PAID else None
+        new = {
+            "settlement": settlement,
+            "paid_at": paid_at,
+            "paid_month": month_of(paid_at, book.zone) if paid_at else None,
+            "payout_ref": row.payout_id if settlement != Settlement.UNPAID else None,
+        }
+        if any(getattr(row, name) != value for name, value in new.items()):
+            changes.append((row, new))
+    _change(conn, book, changes)
+    conn.execute(
+        update(payout_t)
+        .where(
+            payout_t.c.connection_id == book.connection_id,
+            payout_t.c.settled_as.is_distinct_from(payout_t.c.status),
+            or_(payout_t.c.itemised_at.is_not(None), ~payout_t.c.itemised),
+        )
+        .values(settled_as=payout_t.c.status)
+    )
+
+
+def _gather_payouts(conn: Connection, book: Book) -> None:
+    """Put payouts together from the earnings that name one, where the provider does not list payouts itself.
+
+    Their day is not given: it is the day a payment was first seen or, for the past, the newest validation inside.
+    """
+    mine = and_(e.c.connection_id == book.connection_id, e.c.payout_ref.is_not(None))
+    touched = select(e.c.payout_ref).where(mine, e.c.fresh).distinct()
+    when = func.coalesce(func.max(e.c.paid_at), func.max(e.c.validated_at), func.max(e.c.earned_at))
+    sums = (
+        select(e.c.payout_ref, e.c.currency, func.sum(e.c.net).label("amount"), when.label("at"))
+        .where(mine, e.c.payout_ref.in_(touched), e.c.status == Status.APPROVED)
+        .group_by(e.c.payout_ref, e.c.currency)
+    )
+    rows = [
+        {
+            "connection_id": book.connection_id,
+            "resource": "earnings",
+            "external_id": f"{row.payout_ref}:{row.currency}",
+            "status": PayoutStatus.PAID,
+            "amount": row.amount,
+            "currency": row.currency,
+            "created_at": row.at,
+            "arrives_at": row.at,
+            "estimated": True,
+            "itemised": False,
+            "settled_as": PayoutStatus.PAID,
+        }
+        for row in conn.execute(sums)
+    ]
+    writes.upsert(conn, payout_t, rows, ("connection_id", "resource", "external_id"), {"created_at", "arrives_at"})
+
+
+# --- money reported twice ---
+
+
+def processors_of(conn: Connection) -> list[int]:
+    """Connections that keep the book of payments: shops' orders are counted there."""
+    rows = conn.execute(select(connection_t.c.id, connection_t.c.provider).where(connection_t.c.role == Role.CASH))
+    return [row.id for row in rows if row.provider in catalog.slugs() and catalog.find(row.provider).kind == "payments"]
+
+
+def pair(conn: Connection, processors: Sequence[int], connection_id: int | None = None) -> set[int]:
+    """Mark earnings whose money another connection counts; answer the connections whose earnings are to be looked at again.
+
+    A shop's order is counted by the payment processor's row that carries the same gateway reference, whichever came
+    first. Rows of an enrichment connection never count. `processors` are the connections that hold the book of payments. Without
+    `connection_id` everything is paired anew.
+    """
+    other = e.alias("other")
+    shops = select(connection_t.c.id).where(connection_t.c.id.not_in(processors), connection_t.c.role == Role.CASH)
+    enrichers = select(connection_t.c.id).where(connection_t.c.role == Role.ENRICHMENT)
+    twin = and_(
+        other.c.connection_id.in_(processors),
+        or_(other.c.gateway_ref == e.c.gateway_ref, other.c.payment_ref == e.c.gateway_ref),
+    )
+    reported_twice = or_(e.c.connection_id.in_(enrichers), and_(e.c.connection_id.in_(shops), exists().where(twin)))
+    scope: Any = e.c.gateway_ref.is_not(None) | e.c.connection_id.in_(enrichers) | e.c.paired
+    if connection_id in processors:
+        refs = [
+            select(column).where(e.c.connection_id == connection_id, e.c.fresh, column.is_not(None))
+            for column in (e.c.gateway_ref, e.c.payment_ref)
+        ]
+        scope = and_(scope, e.c.connection_id.not_in(processors), or_(*(e.c.gateway_ref.in_(ref) for ref in refs)))
+    elif connection_id is not None:
+        scope = and_(scope, e.c.connection_id == connection_id, e.c.fresh)
+    differs = and_(scope, e.c.paired != reported_twice)
+    found = conn.execute(select(e.c.id, e.c.connection_id, e.c.earned_month, e.c.gateway_ref).where(differs)).all()
+    for part in writes.chunks(found):
+        conn.execute(update(e).where(e.c.id.in_([row.id for row in part])).values(paired=~e.c.paired))
+        for row in part:
+            writes.mark_dirty(conn, row.connection_id, [row.earned_month])
+        refs_found = [row.gateway_ref for row in part if row.gateway_ref]
+        conn.execute(  # the counted twin may learn from the shop what was bought and whether it renews
+            update(e)
+            .where(
+                e.c.connection_id.in_(processors), or_(e.c.gateway_ref.in_(refs_found), e.c.payment_ref.in_(refs_found))
+            )
+            .values(fresh=True)
+        )
+    return {row.connection_id for row in found} | set(processors if found else ())

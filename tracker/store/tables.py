@@ -1,0 +1,468 @@
+"""The ledger's tables. Amounts are exact (`Micros`), times aware UTC (`UtcDateTime`), provider ids text.
+
+Rows that providers send are kept in `raw_batch`; `earning`, `subscription`, `payout`, `program`, `invoice` and the
+roll-up `monthly_income` are derived from them and can be rebuilt. What a user decides stands in columns named
+`override_…`, in `stream`, `stream_rule` and `program.recurring`, and no rebuild touches it.
+"""
+
+from datetime import date, datetime
+from decimal import Decimal
+from typing import Any
+
+from sqlalchemy import JSON, BigInteger, Index, Integer, LargeBinary, MetaData, String, UniqueConstraint, text
+from sqlmodel import Field, SQLModel
+
+from tracker.store.columns import Micros, UtcDateTime
+
+SQLModel.metadata.naming_convention = {
+    "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+    "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+    "ck": "ck_%(table_name)s_%(constraint_name)s",
+    "fk": "fk_%(table_name)s_%(column_0_name)s",
+    "pk": "pk_%(table_name)s",
+}
+metadata: MetaData = SQLModel.metadata
+
+#: A row id: SQLite only counts up by itself in a column of type INTEGER.
+RowId = BigInteger().with_variant(Integer(), "sqlite")
+
+
+def _id() -> Any:
+    return Field(default=None, primary_key=True, sa_type=RowId)
+
+
+def _owned_by(table: str, *, index: bool = False, key: bool = False) -> Any:
+    """A reference that goes when its owner goes."""
+    return Field(foreign_key=f"{table}.id", ondelete="CASCADE", index=index, primary_key=key, sa_type=RowId)
+
+
+def _time(*, index: bool = False) -> Any:
+    return Field(sa_type=UtcDateTime, index=index)
+
+
+def _maybe_time(*, index: bool = False) -> Any:
+    return Field(default=None, sa_type=UtcDateTime, index=index)
+
+
+def _word(length: int = 16) -> Any:
+    return Field(sa_type=String(length))
+
+
+def _maybe_word(length: int = 16) -> Any:
+    return Field(default=None, sa_type=String(length))
+
+
+def _money() -> Any:
+    return Field(sa_type=Micros)
+
+
+def _maybe_money() -> Any:
+    return Field(default=None, sa_type=Micros)
+
+
+def _where(name: str, condition: str, *columns: str) -> Index:
+    """An index over the rows that fit a condition."""
+    return Index(name, *columns, sqlite_where=text(condition), postgresql_where=text(condition))
+
+
+class Setting(SQLModel, table=True):
+    """What the ledger was built with: reporting currency, time zone, sealed pseudonym salt."""
+
+    __tablename__ = "setting"
+    name: str = Field(primary_key=True)
+    value: str
+
+
+class Stream(SQLModel, table=True):
+    """One income stream of the user."""
+
+    __tablename__ = "stream"
+    __table_args__ = (UniqueConstraint("slug"),)
+    id: int | None = _id()
+    slug: str
+    title: str
+    business_model: str | None = None
+    delivery: str | None = None
+    position: int = 0
+    created_at: datetime = _time()
+
+
+class StreamRule(SQLModel, table=True):
+    """Earnings that fit every given part of a rule belong to its stream; the first rule in order wins.
+
+    Patterns are matched without case; `*` stands for any text. An empty part fits everything.
+    """
+
+    __tablename__ = "stream_rule"
+    id: int | None = _id()
+    stream_id: int = _owned_by("stream", index=True)
+    position: int = Field(default=0, index=True)
+    connection_id: int | None = Field(default=None, foreign_key="connection.id", ondelete="CASCADE", sa_type=RowId)
+    program: str | None = None
+    product: str | None = None
+    sub_id: str | None = None
+    kind: str | None = None
+
+
+class Connection(SQLModel, table=True):
+    """One configured account at a provider. `next_sync_at` is the schedule: moving it is the only way to ask for a sync."""
+
+    __tablename__ = "connection"
+    __table_args__ = (UniqueConstraint("slug"),)
+    id: int | None = _id()
+    slug: str
+    provider: str
+    title: str
+    role: str = _word()
+    options: dict[str, str] = Field(default_factory=dict, sa_type=JSON)
+    stream_id: int = Field(foreign_key="stream.id", sa_type=RowId)
+    created_at: datetime = _time()
+    since: datetime | None = _maybe_time()
+    next_sync_at: datetime | None = _maybe_time(index=True)
+    interval_s: int = 3600
+    leased_until: datetime | None = _maybe_time()  # somebody is syncing it; a dead worker's lease runs out
+    leased_by: str | None = None
+    paused_at: datetime | None = _maybe_time()
+    paused_reason: str | None = None
+    as_of: datetime | None = _maybe_time()  # start of the last sync that read everything
+    failures: int = 0
+    last_error: str | None = None
+
+
+class ConnectionSecret(SQLModel, table=True):
+    """Sealed credentials and sealed OAuth tokens of a connection."""
+
+    __tablename__ = "connection_secret"
+    connection_id: int = _owned_by("connection", key=True)
+    credentials: str
+    tokens: str | None = None
+    updated_at: datetime = _time()
+
+
+class ResourceState(SQLModel, table=True):
+    """How far a resource has been read. `resume` is the place inside an unfinished leg; `revision` counts changes of rows
+    that were known before, and outdates page digests."""
+
+    __tablename__ = "resource_state"
+    connection_id: int = _owned_by("connection", key=True)
+    resource: str = Field(primary_key=True)
+    state: dict[str, str] = Field(default_factory=dict, sa_type=JSON)
+    resume: dict[str, Any] | None = Field(default=None, sa_type=JSON)
+    revision: int = 0
+    note: str | None = None
+
+
+class SyncRun(SQLModel, table=True):
+    """One run over one connection."""
+
+    __tablename__ = "sync_run"
+    __table_args__ = (Index("ix_sync_run_connection_id_started_at", "connection_id", "started_at"),)
+    id: int | None = _id()
+    connection_id: int = _owned_by("connection")
+    started_at: datetime = _time()
+    finished_at: datetime | None = _maybe_time()
+    outcome: str = Field(default="running", sa_type=String(16))
+    pages: int = 0
+    rows: int = 0
+    new: int = 0
+    changed: int = 0
+    quarantined: int = 0
+    error: str | None = None
+    message: str | None = None
+
+
+class RawBatch(SQLModel, table=True):
+    """The new or changed rows of one page as the provider sent them, minus personal fields: a compressed JSON list."""
+
+    __tablename__ = "raw_batch"
+    __table_args__ = (Index("ix_raw_batch_connection_id_resource", "connection_id", "resource"),)
+    id: int | None = _id()
+    connection_id: int = _owned_by("connection")
+    resource: str
+    run_id: int = Field(sa_type=RowId)
+    fetched_at: datetime = _time()
+    rows: bytes = Field(sa_type=LargeBinary)
+
+
+class RawRow(SQLModel, table=True):
+    """The newest version of each row a provider sent: its digest, where it is kept, and what was made of it.
+
+    `made` lists the external ids of its records when they are not just the row's own key.
+    """
+
+    __tablename__ = "raw_row"
+    connection_id: int = _owned_by("connection", key=True)
+    resource: str = Field(primary_key=True)
+    key: str = Field(primary_key=True)
+    digest: bytes = Field(sa_type=LargeBinary)
+    batch_id: int = Field(sa_type=RowId)
+    position: int
+    made: list[str] | None = Field(default=None, sa_type=JSON(none_as_null=True))
+
+
+class PageDigest(SQLModel, table=True):
+    """A page that came before: it is skipped whole while its bytes and the resource's revision are the same."""
+
+    __tablename__ = "page_digest"
+    connection_id: int = _owned_by("connection", key=True)
+    resource: str = Field(primary_key=True)
+    key: str = Field(primary_key=True)
+    digest: bytes = Field(sa_type=LargeBinary)
+    revision: int
+
+
+class Quarantine(SQLModel, table=True):
+    """A row that could not be understood, kept until it can."""
+
+    __tablename__ = "quarantine"
+    __table_args__ = (UniqueConstraint("connection_id", "resource", "fingerprint"),)
+    id: int | None = _id()
+    connection_id: int = _owned_by("connection")
+    resource: str
+    fingerprint: str
+    row_key: str
+    payload: bytes = Field(sa_type=LargeBinary)
+    error: str
+    first_seen_at: datetime = _time()
+    last_seen_at: datetime = _time()
+    tries: int = 1
+
+
+class Earning(SQLModel, table=True):
+    """One signed movement of income. See `tracker.records.Earning` for the fields a connector fills."""
+
+    __tablename__ = "earning"
+    __table_args__ = (
+        UniqueConstraint("connection_id", "resource", "external_id"),
+        Index("ix_earning_connection_id_earned_month", "connection_id", "earned_month"),
+        _where("ix_earning_gateway_ref", "gateway_ref IS NOT NULL", "gateway_ref"),
+        _where("ix_earning_payment_ref", "payment_ref IS NOT NULL", "payment_ref"),
+        _where("ix_earning_origin_ref", "origin_ref IS NOT NULL", "connection_id", "origin_ref"),
+        _where("ix_earning_payer", "payer IS NOT NULL", "connection_id", "payer"),
+        _where("ix_earning_fresh", "fresh", "connection_id", "id"),
+    )
+    id: int | None = _id()
+    connection_id: int = _owned_by("connection")
+    resource: str
+    external_id: str
+    raw_key: str | None = None  # the row it came from, when that is not its own id
+    kind: str = _word(24)
+    status: str = _word()
+    settlement: str = _word()
+    net: Decimal = _money()
+    gross: Decimal | None = _maybe_money()
+    fee: Decimal | None = _maybe_money()
+    tax: Decimal | None = _maybe_money()
+    sale_amount: Decimal | None = _maybe_money()
+    sale_currency: str | None = _maybe_word(3)
+    currency: str = _word(3)
+    reporting_net: Decimal | None = _maybe_money()
+    rate_day: date | None = None
+    earned_at: datetime = _time(index=True)
+    validated_at: datetime | None = _maybe_time()
+    paid_at: datetime | None = _maybe_time()
+    earned_month: int  # 202606, cut in the user's time zone
+    approved_month: int | None = None
+    paid_month: int | None = None
+    period_start: date | None = None
+    period_end: date | None = None
+    program: str | None = None
+    product: str | None = None
+    payer: str | None = None
+    country: str | None = _maybe_word(2)
+    sub_id: str | None = None
+    order_ref: str | None = None
+    gateway_ref: str | None = None
+    payment_ref: str | None = None
+    origin_ref: str | None = None
+    subscription_ref: str | None = None
+    payout_ref: str | None = None
+    said_recurrence: str | None = _maybe_word()  # the provider's word
+    said_interval: str | None = _maybe_word(24)
+    override_recurrence: str | None = _maybe_word()
+    recurrence: str = _word()
+    recurrence_by: str = _word()  # which of the answers won: see tracker.classify
+    recurrence_reason: str | None = None
+    recurrence_interval: str | None = _maybe_word(24)
+    estimated: bool = False
+    paired: bool = False  # another connection counts this money
+    provider_status: str | None = None
+    fresh: bool = True  # written, but not yet linked, settled, paired and classified
+    stream_id: int = Field(foreign_key="stream.id", sa_type=RowId)
+    override_stream_id: int | None = Field(default=None, foreign_key="stream.id", ondelete="SET NULL", sa_type=RowId)
+
+
+class EarningChange(SQLModel, table=True):
+    """A change of status, settlement or amount of an earning that was known before."""
+
+    __tablename__ = "earning_change"
+    id: int | None = _id()
+    earning_id: int = _owned_by("earning", index=True)
+    run_id: int | None = Field(default=None, sa_type=RowId)
+    changed_at: datetime = _time(index=True)
+    what: str = _word(24)
+    old: str | None = None
+    new: str | None = None
+
+
+class Program(SQLModel, table=True):
+    """An advertiser's offer. `recurring` is the user's mark: its commissions come again and again."""
+
+    __tablename__ = "program"
+    connection_id: int = _owned_by("connection", key=True)
+    external_id: str = Field(primary_key=True)
+    title: str
+    currency: str | None = _maybe_word(3)
+    recurring: bool = False
+
+
+class Invoice(SQLModel, table=True):
+    """What billing knows about a payment. See `tracker.records.Invoice`."""
+
+    __tablename__ = "invoice"
+    __table_args__ = (
+        UniqueConstraint("connection_id", "resource", "external_id"),
+        Index("ix_invoice_connection_id_payment_ref", "connection_id", "payment_ref"),
+    )
+    id: int | None = _id()
+    connection_id: int = _owned_by("connection")
+    resource: str
+    external_id: str
+    payment_ref: str
+    recurrence: str = _word()
+    subscription_ref: str | None = None
+    interval: str | None = _maybe_word(24)
+    product: str | None = None
+    payer: str | None = None
+    period_start: date | None = None
+    period_end: date | None = None
+
+
+class Subscription(SQLModel, table=True):
+    """A running contract of one payer. See `tracker.records.Subscription`."""
+
+    __tablename__ = "subscription"
+    __table_args__ = (UniqueConstraint("connection_id", "resource", "external_id"),)
+    id: int | None = _id()
+    connection_id: int = _owned_by("connection")
+    resource: str
+    external_id: str
+    raw_key: str | None = None
+    status: str = _word()
+    payer: str | None = None
+    product: str | None = None
+    currency: str = _word(3)
+    amount: Decimal = _money()
+    discount_forever: Decimal = _money()
+    discount_limited: Decimal = _money()
+    discount_ends_at: datetime | None = _maybe_time()
+    interval: str = _word(24)
+    metered: bool = False
+    started_at: datetime = _time()
+    trial_end_at: datetime | None = _maybe_time()
+    current_period_end: datetime | None = _maybe_time()
+    cancel_requested_at: datetime | None = _maybe_time()
+    cancel_at_period_end: bool = False
+    ended_at: datetime | None = _maybe_time()
+    provider_status: str | None = None
+
+
+class SubscriptionChange(SQLModel, table=True):
+    """The fields of a subscription that changed, before and after."""
+
+    __tablename__ = "subscription_change"
+    id: int | None = _id()
+    subscription_id: int = _owned_by("subscription", index=True)
+    run_id: int | None = Field(default=None, sa_type=RowId)
+    changed_at: datetime = _time(index=True)
+    old: dict[str, Any] = Field(sa_type=JSON)
+    new: dict[str, Any] = Field(sa_type=JSON)
+
+
+class Payout(SQLModel, table=True):
+    """Money on its way to the user's bank. See `tracker.records.Payout`."""
+
+    __tablename__ = "payout"
+    __table_args__ = (UniqueConstraint("connection_id", "resource", "external_id"),)
+    id: int | None = _id()
+    connection_id: int = _owned_by("connection")
+    resource: str
+    external_id: str
+    raw_key: str | None = None
+    status: str = _word()
+    amount: Decimal = _money()
+    currency: str = _word(3)
+    fee: Decimal | None = _maybe_money()
+    created_at: datetime = _time(index=True)
+    arrives_at: datetime | None = _maybe_time()
+    itemised: bool = False  # the provider can list what is inside
+    itemised_at: datetime | None = _maybe_time()  # when that list was read
+    settled_as: str | None = _maybe_word()  # the status that its earnings know of
+    estimated: bool = False
+    provider_status: str | None = None
+
+
+class PayoutItem(SQLModel, table=True):
+    """One earning inside a payout."""
+
+    __tablename__ = "payout_item"
+    __table_args__ = (UniqueConstraint("connection_id", "resource", "external_id"),)
+    id: int | None = _id()
+    connection_id: int = _owned_by("connection")
+    resource: str
+    external_id: str
+    payout_ref: str = Field(index=True)
+    earning_ref: str
+    amount: Decimal = _money()
+    currency: str = _word(3)
+
+
+class ExchangeRate(SQLModel, table=True):
+    """A reference rate that the bundled history does not have: units of `quote` for one `base`."""
+
+    __tablename__ = "exchange_rate"
+    base: str = Field(primary_key=True, sa_type=String(3))
+    quote: str = Field(primary_key=True, sa_type=String(3))
+    day: date = Field(primary_key=True)
+    rate: str
+    source: str
+    fetched_at: datetime = _time()
+
+
+class DirtyMonth(SQLModel, table=True):
+    """A month of a connection whose roll-up is older than its earnings; written with them, in one transaction."""
+
+    __tablename__ = "dirty_month"
+    connection_id: int = _owned_by("connection", key=True)
+    month: int = Field(primary_key=True)
+
+
+class MonthlyIncome(SQLModel, table=True):
+    """The roll-up: earnings of one connection grouped by everything a report can ask for quickly.
+
+    It carries all three months of a group (earned, approved, paid), so that one table serves every basis.
+    """
+
+    __tablename__ = "monthly_income"
+    __table_args__ = (
+        Index("ix_monthly_income_connection_id_earned_month", "connection_id", "earned_month"),
+        Index("ix_monthly_income_earned_month", "earned_month"),
+    )
+    id: int | None = _id()
+    connection_id: int = _owned_by("connection")
+    earned_month: int
+    approved_month: int | None = None
+    paid_month: int | None = None
+    stream_id: int = Field(sa_type=RowId)
+    program: str | None = None
+    currency: str = _word(3)
+    kind: str = _word(24)
+    status: str = _word()
+    settlement: str = _word()
+    recurrence: str = _word()
+    estimated: bool = False
+    paired: bool = False
+    converted: bool = True
+    earnings: int = 0
+    net: Decimal = _money()
+    reporting_net: Decimal | None = _maybe_money()

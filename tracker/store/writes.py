@@ -1,0 +1,199 @@
+"""Writing in sets: kept rows, records, changes, page digests. Every write can be repeated without harm."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from functools import lru_cache
+from typing import Any, TypeVar
+
+import msgspec
+import zstandard
+from sqlalchemy import Connection, Table, bindparam, delete, insert, or_, select, update
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.sql.dml import Insert
+
+from tracker.store import tables
+
+CHUNK = 500  # values in one IN list
+
+connection_t: Table = tables.Connection.__table__  # type: ignore[attr-defined]
+raw_batch_t: Table = tables.RawBatch.__table__  # type: ignore[attr-defined]
+raw_row_t: Table = tables.RawRow.__table__  # type: ignore[attr-defined]
+page_digest_t: Table = tables.PageDigest.__table__  # type: ignore[attr-defined]
+quarantine_t: Table = tables.Quarantine.__table__  # type: ignore[attr-defined]
+earning_t: Table = tables.Earning.__table__  # type: ignore[attr-defined]
+earning_change_t: Table = tables.EarningChange.__table__  # type: ignore[attr-defined]
+dirty_month_t: Table = tables.DirtyMonth.__table__  # type: ignore[attr-defined]
+state_t: Table = tables.ResourceState.__table__  # type: ignore[attr-defined]
+run_t: Table = tables.SyncRun.__table__  # type: ignore[attr-defined]
+
+Row = Mapping[str, Any]
+T = TypeVar("T")
+
+
+@lru_cache(maxsize=64)
+def _upsert(table: Table, key: tuple[str, ...], columns: tuple[str, ...], kept: frozenset[str], dialect: str) -> Insert:
+    """INSERT … ON CONFLICT (key) DO UPDATE of every given column that is neither key nor `kept`."""
+    statement: Any = (postgresql if dialect == "postgresql" else sqlite).insert(table)
+    changed = {name: statement.excluded[name] for name in columns if name not in key and name not in kept}
+    if not changed:
+        return statement.on_conflict_do_nothing(index_elements=list(key))  # type: ignore[no-any-return]
+    return statement.on_conflict_do_update(index_elements=list(key), set_=changed)  # type: ignore[no-any-return]
+
+
+def upsert(conn: Connection, table: Table, rows: Sequence[Row], key: tuple[str, ...], kept: Iterable[str] = ()) -> None:
+    """Insert rows or update those with the same key; `kept` columns are only set on insert. All rows have the same columns."""
+    if rows:
+        conn.execute(_upsert(table, key, tuple(rows[0]), frozenset(kept), conn.dialect.name), rows)
+
+
+def chunks(items: Sequence[T]) -> Iterable[Sequence[T]]:
+    for start in range(0, len(items), CHUNK):
+        yield items[start : start + CHUNK]
+
+
+# --- rows as they came ---
+
+
+def known_rows(
+    conn: Connection, connection_id: int, resource: str, keys: Sequence[str]
+) -> dict[str, tuple[bytes, list[str] | None]]:
+    """Digest and what was made of each row that was kept before."""
+    query = select(raw_row_t.c.key, raw_row_t.c.digest, raw_row_t.c.made).where(
+        raw_row_t.c.connection_id == connection_id,
+        raw_row_t.c.resource == resource,
+        raw_row_t.c.key.in_(bindparam("keys", expanding=True)),
+    )
+    return {
+        row.key: (bytes(row.digest), row.made)
+        for part in chunks(keys)
+        for row in conn.execute(query, {"keys": list(part)})
+    }
+
+
+def keep_batch(
+    conn: Connection, connection_id: int, resource: str, run_id: int, fetched_at: Any, rows: Sequence[bytes]
+) -> int:
+    """Store rows together, compressed. Answers the batch's id."""
+    blob = zstandard.ZstdCompressor(level=1).compress(b"[" + b",".join(rows) + b"]")
+    values = {
+        "connection_id": connection_id,
+        "resource": resource,
+        "run_id": run_id,
+        "fetched_at": fetched_at,
+        "rows": blob,
+    }
+    return int(conn.execute(insert(raw_batch_t).values(values)).inserted_primary_key[0])  # type: ignore[index]
+
+
+def unpack_batch(blob: bytes) -> list[msgspec.Raw]:
+    return msgspec.json.decode(zstandard.ZstdDecompressor().decompress(blob), type=list[msgspec.Raw])
+
+
+def keep_rows(conn: Connection, rows: Sequence[Row]) -> None:
+    upsert(conn, raw_row_t, rows, ("connection_id", "resource", "key"))
+
+
+def quarantine(conn: Connection, rows: Sequence[Row]) -> None:
+    """Keep rows that could not be understood; one that comes again counts another try."""
+    if not rows:
+        return
+    statement: Any = (postgresql if conn.dialect.name == "postgresql" else sqlite).insert(quarantine_t)
+    again = {name: statement.excluded[name] for name in ("payload", "error", "last_seen_at", "row_key")}
+    conn.execute(
+        statement.on_conflict_do_update(
+            index_elements=["connection_id", "resource", "fingerprint"],
+            set_={**again, "tries": quarantine_t.c.tries + 1},
+        ),
+        rows,
+    )
+
+
+def release(conn: Connection, connection_id: int, resource: str, keys: Sequence[str]) -> None:
+    """Rows that are understood now leave the quarantine."""
+    held = set(
+        conn.execute(
+            select(quarantine_t.c.row_key).where(
+                quarantine_t.c.connection_id == connection_id, quarantine_t.c.resource == resource
+            )
+        ).scalars()
+    )
+    for part in chunks([key for key in keys if key in held]):
+        conn.execute(
+            delete(quarantine_t).where(
+                quarantine_t.c.connection_id == connection_id,
+                quarantine_t.c.resource == resource,
+                quarantine_t.c.row_key.in_(part),
+            )
+        )
+
+
+# --- pages and places ---
+
+
+def page_seen(conn: Connection, connection_id: int, resource: str, key: str, digest: bytes, revision: int) -> bool:
+    found = conn.execute(
+        select(page_digest_t.c.digest, page_digest_t.c.revision).where(
+            page_digest_t.c.connection_id == connection_id,
+            page_digest_t.c.resource == resource,
+            page_digest_t.c.key == key,
+        )
+    ).first()
+    return found is not None and bytes(found.digest) == digest and found.revision == revision
+
+
+def remember_page(conn: Connection, connection_id: int, resource: str, key: str, digest: bytes, revision: int) -> None:
+    row = {"connection_id": connection_id, "resource": resource, "key": key, "digest": digest, "revision": revision}
+    upsert(conn, page_digest_t, [row], ("connection_id", "resource", "key"))
+
+
+def save_place(conn: Connection, connection_id: int, resource: str, values: Row) -> None:
+    upsert(
+        conn, state_t, [{"connection_id": connection_id, "resource": resource, **values}], ("connection_id", "resource")
+    )
+
+
+# --- earnings ---
+
+
+def existing(conn: Connection, table: Table, connection_id: int, resource: str, ids: Sequence[str]) -> dict[str, Any]:
+    """Rows of a record table by external id."""
+    query = select(table).where(
+        table.c.connection_id == connection_id,
+        table.c.resource == resource,
+        table.c.external_id.in_(bindparam("ids", expanding=True)),
+    )
+    return {row.external_id: row for part in chunks(ids) for row in conn.execute(query, {"ids": list(part)})}
+
+
+def mark_dirty(conn: Connection, connection_id: int, months: Iterable[int]) -> None:
+    rows = [{"connection_id": connection_id, "month": month} for month in sorted(set(months))]
+    upsert(conn, dirty_month_t, rows, ("connection_id", "month"))
+
+
+def mark_dirty_where(conn: Connection, condition: Any) -> None:
+    """Mark the months of all earnings that fit a condition, before they are changed."""
+    months = select(earning_t.c.connection_id, earning_t.c.earned_month).where(condition).distinct()
+    for row in conn.execute(months).all():
+        mark_dirty(conn, row.connection_id, [row.earned_month])
+
+
+def refresh_paid_by(conn: Connection, connection_id: int, refs: Sequence[str]) -> None:
+    """Earnings that these payment references belong to are to be linked and classified again."""
+    for part in chunks(refs):
+        conn.execute(
+            update(earning_t)
+            .where(
+                earning_t.c.connection_id == connection_id,
+                or_(earning_t.c.payment_ref.in_(part), earning_t.c.gateway_ref.in_(part)),
+            )
+            .values(fresh=True)
+        )
+
+
+def touch_lease(conn: Connection, connection_id: int, holder: str, until: Any) -> bool:
+    """Prolong our own lease; False when somebody else holds it by now."""
+    done = conn.execute(
+        update(connection_t)
+        .where(connection_t.c.id == connection_id, connection_t.c.leased_by == holder)
+        .values(leased_until=until)
+    )
+    return done.rowcount == 1
