@@ -38,13 +38,13 @@ _CATEGORIES = {
     Kind.TOP_UP: "topup topup_reversal",
 }
 _KINDS = {category: kind for kind, categories in _CATEGORIES.items() for category in categories.split()}
-_SUBSCRIPTION_STATUSES = {status.value: status for status in SubscriptionStatus}
-_SUBSCRIPTION_STATUSES["incomplete_expired"] = _SUBSCRIPTION_STATUSES.pop("expired")
+_CONTRACTS = {status.value.replace("expired", "incomplete_expired"): status for status in SubscriptionStatus}
 
 _pages = cursor("starting_after", last_row="id", more="has_more", size=("limit", 100))
 # An event shows its object in the account's own version, so that it only tells which object to read anew.
-_kept = timedelta(days=30)
-_follow = partial(ChangeFeed, path="/v1/events", since="created[gte]", form=unix, memory=_kept, id="data.object.id")
+_follow = partial(
+    ChangeFeed, path="/v1/events", since="created[gte]", form=unix, memory=timedelta(30), id="data.object.id"
+)
 _amount = minor("amount", "currency", EXPONENTS)
 _net = minor("net", "currency", EXPONENTS)
 
@@ -73,8 +73,6 @@ def listed(name: str, made: Make, **more: Any) -> Resource:
     return Resource(**{"name": name, "makes": (made,)} | usual | more)
 
 
-# --- the ledger
-
 # Of a charge, refund or dispute. They are full of people and gain fields now and then, so what may stay is named.
 _KEPT = "id object amount amount_captured amount_refunded captured created currency disputed reason refunded status"
 
@@ -85,6 +83,8 @@ def keep_no_people(row: Row) -> None:
     `origin` is the ledger row of that charge. It is known where Stripe sends the charge itself.
     """
     source, object_id = row.get("source"), identifier(row.get("source"))
+    if isinstance(source, dict) and "origin" in source:
+        return  # done before
     if isinstance(source, dict) and source.get("object") in ("charge", "refund", "dispute"):
         charge = source if source["object"] == "charge" else source.get("charge")
         billed = get({"charge": charge}, "charge.billing_details.address.country")
@@ -129,8 +129,6 @@ def payout_amount(row: Row) -> Decimal:
     return amount
 
 
-# --- invoices
-
 _ABOUT_PEOPLE = """
     customer_address customer_email customer_name customer_phone customer_shipping customer_tax_ids custom_fields
     description footer hosted_invoice_url invoice_pdf last_finalization_error metadata shipping_details
@@ -144,8 +142,8 @@ def day(unix_time: Any) -> date | None:
 
 
 def is_recurring(line: Row) -> bool:
-    kinds = (get(line, "parent.type"), line.get("type"))
-    return "subscription_item_details" in kinds or "subscription" in kinds or bool(get(line, "price.recurring"))
+    since_basil = get(line, "parent.type") == "subscription_item_details"
+    return since_basil or line.get("type") == "subscription" or bool(get(line, "price.recurring"))
 
 
 def payments(row: Row) -> list[Row]:
@@ -174,15 +172,18 @@ def payments(row: Row) -> list[Row]:
     return [{**row, **found, "$payment": ref} for ref in dict.fromkeys(refs) if ref]
 
 
-# --- subscriptions
+def licensed(row: Row) -> list[Row]:
+    found = get(row, "items.data")
+    items = [item for item in found if isinstance(item, dict)] if isinstance(found, list) else []
+    return [item for item in items if get(item, "price.recurring.usage_type") != "metered"]
 
 
 def needs_items(row: Row) -> bool:
     """Whether discounts or tiers of an item, or further items, did not come: they lie too deep for the listing."""
     return get(row, "items.has_more") is True or any(
-        any(isinstance(discount, str) for discount in item.get("discounts") or ())
+        isinstance(get(item, "discounts.0"), str)
         or (get(item, "price.billing_scheme") == "tiered" and not get(item, "price.tiers"))
-        for item in get(row, "items.data") or ()
+        for item in licensed(row)
     )
 
 
@@ -195,7 +196,10 @@ def listed_price(item: Row) -> Decimal:
         rounding = {"up": ROUND_CEILING, "down": ROUND_FLOOR}[bundle["round"]]
         quantity = (quantity / bundle["divide_by"]).to_integral_value(rounding)
     exact = price.get("unit_amount_decimal")
-    return Decimal(price["unit_amount"] if exact is None else exact) * quantity
+    unit = price.get("unit_amount") if exact is None else exact
+    if unit is None:
+        raise DataError(f"price {price.get('id')} has no amount")
+    return Decimal(unit) * quantity
 
 
 def tiered_price(price: Row, quantity: Decimal) -> Decimal:
@@ -242,11 +246,10 @@ def priced(row: Row) -> list[Row]:
     """The row with what its licensed items cost per interval and what their discounts take off: major units, without
     tax where its rate is known. Discounts of items come before those of the subscription.
     """
-    items: list[Row] = row["items"]["data"]
-    licensed = [item for item in items if get(item, "price.recurring.usage_type") != "metered"]
+    items, fixed = row["items"]["data"], licensed(row)
     sums = dict.fromkeys(("price", "forever", "once", "repeating"), Decimal(0))
     left = untaxed_left = Decimal(0)
-    for item in licensed:
+    for item in fixed:
         rates = item.get("tax_rates") or row.get("default_tax_rates") or ()
         included = sum(rate["percentage"] for rate in rates if rate.get("inclusive") is True)
         price, share = listed_price(item), Decimal(100) / (100 + included)
@@ -258,23 +261,21 @@ def priced(row: Row) -> list[Row]:
         sums[name] += cents * untaxed_left / left if left else 0
     cent: Decimal = minor("cents", "currency", EXPONENTS).read({"cents": 1, "currency": row["currency"]})
     amounts = {name: (cents * cent).quantize(Decimal("0.000001"), ROUND_HALF_EVEN) for name, cents in sums.items()}
-    rhythms = [item["price"]["recurring"] for item in licensed or items]
+    rhythms = [item["price"]["recurring"] for item in fixed or items]
     if len({(rhythm["interval"], rhythm.get("interval_count")) for rhythm in rhythms}) != 1:
-        raise DataError("its items are billed at different intervals")
+        raise DataError("its items are billed at no common interval")
     # Of the subscription before basil, of its items since.
-    period_end = min(
-        (held["current_period_end"] for held in (row, *items) if held.get("current_period_end")), default=None
-    )
-    limited = [pair for held in (row, *licensed) for pair in discounts(held) if pair[1]["duration"] != "forever"]
-    ends = [period_end if coupon["duration"] == "once" else discount["end"] for discount, coupon in limited]
+    period_end = min(filter(None, (held.get("current_period_end") for held in (row, *items))), default=None)
+    limited = [pair for held in (row, *fixed) for pair in discounts(held) if pair[1]["duration"] != "forever"]
+    ends = [period_end if coupon["duration"] == "once" else discount.get("end") for discount, coupon in limited]
     found = {
         "$price": amounts["price"],
         "$forever": amounts["forever"],
         "$limited": amounts["once"] + amounts["repeating"],
         "$limited_until": max(filter(None, ends), default=None),
         "$rhythm": rhythms[0],
-        "$metered": len(licensed) < len(items),
-        "$product": identifier(get((licensed or items)[0], "price.product")),
+        "$metered": len(fixed) < len(items),
+        "$product": identifier(get((fixed or items)[0], "price.product")),
         "$period_end": period_end,
     }
     return [{**row, **found}]
@@ -282,7 +283,7 @@ def priced(row: Row) -> list[Row]:
 
 def subscription_status(row: Row) -> SubscriptionStatus:
     """A subscription whose collection is paused keeps its status at Stripe, but brings in nothing."""
-    status: SubscriptionStatus = one_of("status", _SUBSCRIPTION_STATUSES).read(row)
+    status: SubscriptionStatus = one_of("status", _CONTRACTS).read(row)
     running = status in (SubscriptionStatus.ACTIVE, SubscriptionStatus.PAST_DUE, SubscriptionStatus.TRIALING)
     return SubscriptionStatus.PAUSED if running and row.get("pause_collection") else status
 
@@ -393,8 +394,8 @@ connector = Connector(
                 interval=optional(interval("$rhythm.interval", "$rhythm.interval_count")),
                 product=optional(text("$product")),
                 payer=lambda row: identifier(row.get("customer")),
-                period_start=path("$start"),
-                period_end=path("$end"),
+                period_start=optional(path("$start")),
+                period_end=optional(path("$end")),
             ),
             # Followed by events, not by date: an invoice may be paid weeks after it was made.
             plan=_follow(

@@ -103,8 +103,9 @@ _PAYPAL = ("_ppcp_paypal_fees", "PayPal Transaction Fee")
 _META = frozenset({"_subscription_renewal", *_STRIPE, *_WOOPAYMENTS, *_PAYPAL})
 _PEOPLE = (
     *("shipping", "customer_ip_address", "customer_user_agent", "customer_note", "order_key", "payment_url", "_links"),
+    *("payment_method_title", "payment_details", "refunds.*.reason", "full_refunds.*.reason"),
     *(f"{lines}.*.meta_data" for lines in ("line_items", "shipping_lines", "fee_lines", "coupon_lines")),
-    *("refunds.*.reason", "full_refunds.*.reason", "full_refunds.*.line_items", "full_refunds.*.meta_data"),
+    *("full_refunds.*.meta_data", "full_refunds.*.line_items.*.meta_data"),
 )
 
 
@@ -347,7 +348,7 @@ connector = Connector(
         ),
     },
     auth=Scheme(authenticate),
-    rates=(Rate(5), Rate(120, 60)),
+    rates=(Rate(10), Rate(120, 60)),  # none in core; hosts and security plugins lock out who asks faster
     failure="code",
     refused=refused,
     explain=explain,

@@ -14,6 +14,7 @@ from tracker.connect.connector import Connector
 from tracker.connect.fetch import Client, Limits, base_url, http_session, post_form
 from tracker.connect.pace import Pace
 from tracker.connect.plans import When
+from tracker.connect.replay import Sample, record_sample
 from tracker.errors import AuthRejected, ProviderError, RightMissing, UsageError
 from tracker.records import Role
 from tracker.settings import Settings
@@ -87,7 +88,7 @@ def add(
     stream: str | None = None,
     since: datetime | None = None,
 ) -> Any:
-    """Store a connection; it is due at once. Raises UsageError for anything that its connector does not know or lacks."""
+    """Store a connection; it is due at once. Raises UsageError for what its connector does not know or lacks."""
     connector = catalog.find(provider)
     if not SLUG.fullmatch(slug):
         raise UsageError(f"not a slug: {slug[:40]!r}", hint="Use lower-case letters, digits and hyphens, at most 40.")
@@ -123,7 +124,7 @@ def _titled(slug: str, connector: Connector) -> str:
 def check(
     connector: Connector, credentials: Mapping[str, str], options: Mapping[str, str]
 ) -> tuple[dict[str, str], dict[str, str]]:
-    """The given values, stripped; raises UsageError for one that is unknown, missing, empty or not among the choices."""
+    """The given values, stripped. Raises UsageError for one that is unknown, missing or not among the choices."""
     credentials = {name: value.strip() for name, value in credentials.items()}
     options = {name: value.strip() for name, value in options.items()}
     for given, known, what in (
@@ -271,7 +272,7 @@ class _NothingKnown:
 
 
 def try_out(deps: Deps, row: Any) -> list[Tried]:
-    """Prove the credentials with the first page of every resource, the newest day only where the provider has a date filter.
+    """Prove the credentials with the first page of every resource, of the newest day where there is a date filter.
 
     Raises AuthRejected when the credentials themselves are refused, Unavailable when the provider cannot be reached.
     """
@@ -295,3 +296,10 @@ def try_out(deps: Deps, row: Any) -> list[Tried]:
                 raise
             tried.append(Tried(resource.name, True, "this account does not have it", resource.right))
     return tried
+
+
+def record(deps: Deps, row: Any, resource: str, since: datetime) -> Sample:
+    """Read a resource for real and keep the exchanges as a sample, without secrets and personal fields."""
+    client = open_client(deps, row)
+    wanted = client.connector.resource(resource)
+    return record_sample(client, wanted, When(now=deps.now().replace(microsecond=0), since=since), _NothingKnown())

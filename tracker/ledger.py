@@ -31,8 +31,8 @@ DECIDED_HERE = frozenset(
     {"recurrence", "recurrence_by", "recurrence_reason", "recurrence_interval", "stream_id", "paired"}
 )
 SUBSCRIPTION_WATCHED = (
-    "status", "amount", "discount_forever", "discount_limited", "discount_ends_at", "interval", "currency", "trial_end_at",
-    "current_period_end", "cancel_requested_at", "cancel_at_period_end", "ended_at",
+    "status", "amount", "discount_forever", "discount_limited", "discount_ends_at", "interval", "currency",
+    "trial_end_at", "current_period_end", "cancel_requested_at", "cancel_at_period_end", "ended_at",
 )  # fmt: skip
 
 
@@ -295,7 +295,7 @@ def _said(value: object) -> str | None:
 
 
 def withdraw(conn: Connection, book: Book, resource: str, ids: Sequence[str]) -> None:
-    """Earnings whose row no longer makes them are refused or, when they had been approved, reversed; subscriptions end."""
+    """Earnings that no row makes any more are declined or, once approved, reversed; subscriptions end."""
     if not ids:
         return
     for old in writes.existing(conn, writes.earning_t, book.connection_id, resource, list(ids)).values():

@@ -91,11 +91,12 @@ def _settle_payouts(conn: Connection, book: Book) -> None:
         for resource in book.connector.resources
         if any(maker.record is Earning for maker in resource.makes)
     ]
+    i = payout_item_t.c
     inside = (
         select(e, payout_t.c.status.label("payout_status"), payout_t.c.external_id.label("payout_id"),
                payout_t.c.arrives_at, payout_t.c.created_at)
-        .join(payout_item_t, and_(payout_item_t.c.connection_id == e.c.connection_id, payout_item_t.c.earning_ref == e.c.external_id))
-        .join(payout_t, and_(payout_t.c.connection_id == e.c.connection_id, payout_t.c.external_id == payout_item_t.c.payout_ref))
+        .join(payout_item_t, and_(i.connection_id == e.c.connection_id, i.earning_ref == e.c.external_id))
+        .join(payout_t, and_(payout_t.c.connection_id == e.c.connection_id, payout_t.c.external_id == i.payout_ref))
         .where(
             e.c.connection_id == book.connection_id,
             e.c.resource.in_(earning_resources),
@@ -170,11 +171,11 @@ def processors_of(conn: Connection) -> list[int]:
 
 
 def pair(conn: Connection, processors: Sequence[int], connection_id: int | None = None) -> set[int]:
-    """Mark earnings whose money another connection counts; answer the connections whose earnings are to be looked at again.
+    """Mark earnings whose money another connection counts. Answers the connections whose earnings are fresh by that.
 
     A shop's order is counted by the payment processor's row that carries the same gateway reference, whichever came
-    first. Rows of an enrichment connection never count. `processors` are the connections that hold the book of payments. Without
-    `connection_id` everything is paired anew.
+    first. Rows of an enrichment connection never count. `processors` are the connections that hold the book of
+    payments. Without `connection_id` everything is paired anew.
     """
     other = e.alias("other")
     shops = select(connection_t.c.id).where(connection_t.c.id.not_in(processors), connection_t.c.role == Role.CASH)

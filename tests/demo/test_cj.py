@@ -15,9 +15,9 @@ from tracker.demo.server import Sandbox
 Ask = Callable[..., dict[str, Any]]
 ENVELOPE = "count limit payloadComplete maxCommissionId"
 RECORD = (
-    "commissionId original originalActionId actionStatus actionType advertiserId advertiserName "
-    "postingDate eventDate lockingDate lockingMethod validationStatus saleAmountPubCurrency pubCommissionAmountPubCurrency correctionReason "
-    "shopperId"
+    "commissionId original originalActionId actionStatus actionType advertiserId advertiserName postingDate eventDate "
+    "lockingDate lockingMethod validationStatus saleAmountPubCurrency pubCommissionAmountPubCurrency shopperId "
+    "correctionReason"
 )
 SINCE = 'sincePostingDate: "2024-01-01T00:00:00Z" beforePostingDate: "2027-01-01T00:00:00Z"'
 

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
+import jwt
 import pytest
 import requests
 
@@ -51,8 +52,6 @@ def test_without_a_token_nothing_but_the_site_is_shown(sandbox: Sandbox, http: r
 
 def test_a_token_is_good_by_the_machines_clock_as_well(http: requests.Session) -> None:
     with Sandbox(now=NOW, unix_time=lambda: 2_000_000_000.0) as sandbox:
-        import jwt
-
         kid, _, secret = sandbox.credentials("ghost")["admin_api_key"].partition(":")
         claims = {"iat": 2_000_000_000, "exp": 2_000_000_300, "aud": "/admin/"}
         token = jwt.encode(claims, bytes.fromhex(secret), algorithm="HS256", headers={"kid": kid})

@@ -63,7 +63,8 @@ def add(
         print_json(_shown(row))
         return
     out.print(
-        f"Added [bold]{row.slug}[/] ({connector.title}). Next: tracker connection test {row.slug}, then tracker sync {row.slug}"
+        f"Added [bold]{row.slug}[/] ({connector.title}). "
+        f"Next: tracker connection test {row.slug}, then tracker sync {row.slug}"
     )
     if connector.warning:
         out.print(f"Note: {connector.warning}", markup=False)
@@ -102,7 +103,8 @@ def list_(as_json: Json = False) -> None:
         return
     if not rows:
         out.print(
-            "No connections yet. Add one: tracker connection add PROVIDER --slug NAME (providers: tracker connector list)"
+            "No connections yet. Add one: tracker connection add PROVIDER --slug NAME "
+            "(providers: tracker connector list)"
         )
         return
     table = Table("connection", "provider", "role", "last complete sync", "state", box=None, pad_edge=False)
@@ -136,15 +138,12 @@ def show(slug: Slug, as_json: Json = False) -> None:
         if value not in (None, {}, ""):
             out.print(f"{name.replace('_', ' '):18} {jsonable(value)}", markup=False)
     for place in story["resources"]:
-        out.print(
-            f"{'resource':18} {place['resource']}: {', '.join(f'{k} {v}' for k, v in place['state'].items()) or 'not read yet'}",
-            markup=False,
-        )
+        read = ", ".join(f"{axis} {time}" for axis, time in place["state"].items()) or "not read yet"
+        out.print(f"{'resource':18} {place['resource']}: {read}", markup=False)
     for run in story["runs"]:
-        out.print(
-            f"{'run':18} {_local(run['started_at'], deps)} {run['outcome']}: {run['rows']} rows, {run['new']} new, {run['changed']} changed, {run['quarantined']} in quarantine. {run['message'] or ''}",
-            markup=False,
-        )
+        told = f"{run['rows']} rows, {run['new']} new, {run['changed']} changed, {run['quarantined']} in quarantine."
+        started = _local(run["started_at"], deps)
+        out.print(f"{'run':18} {started} {run['outcome']}: {told} {run['message'] or ''}", markup=False)
 
 
 def _shown(row: Any) -> dict[str, Any]:
@@ -164,8 +163,8 @@ def _shown(row: Any) -> dict[str, Any]:
     return {name: getattr(row, name) for name in names}
 
 
-@app.command()
-def test(slug: Slug, as_json: Json = False) -> None:
+@app.command("test")
+def try_out(slug: Slug, as_json: Json = False) -> None:
     """Prove the credentials with the cheapest calls and name a right that is missing."""
     deps = open_ledger()
     row = connections.find(deps.engine, slug)

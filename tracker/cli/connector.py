@@ -1,14 +1,18 @@
 """`tracker connector`: providers we can read, and tools for who writes one."""
 
+from datetime import timedelta
+from pathlib import Path
 from typing import Annotated
 
 import typer
 from rich.table import Table
 
-from tracker.cli.ground import out, print_json
+from tracker.cli.ground import FAILED, now, open_ledger, out, print_json
 from tracker.connect import catalog
+from tracker.errors import UsageError
 
 app = typer.Typer(help="Providers that can be connected, and tools for writing a connector.", no_args_is_help=True)
+Slug = Annotated[str, typer.Argument(help="The provider's short name.")]
 
 
 @app.command("list")
@@ -18,8 +22,8 @@ def list_(as_json: Annotated[bool, typer.Option("--json", help="For scripts.")] 
     if as_json:
         print_json(
             [
-                {"slug": slug, "title": c.title, "kind": c.kind, "resources": [r.name for r in c.resources]}
-                for slug, c in found
+                {"slug": slug, "title": one.title, "kind": one.kind, "resources": [r.name for r in one.resources]}
+                for slug, one in found
             ]
         )
         return
@@ -31,26 +35,71 @@ def list_(as_json: Annotated[bool, typer.Option("--json", help="For scripts.")] 
 
 
 @app.command()
-def show(slug: str) -> None:
+def show(slug: Slug) -> None:
     """The credentials and options of a provider, and where to find them."""
     connector = catalog.find(slug)
-    out.print(f"{connector.title} ({connector.kind})  {connector.docs}", markup=False)
+    lines = [f"{connector.title} ({connector.kind})  {connector.docs}"]
     if connector.warning:
-        out.print(f"Note: {connector.warning}", markup=False)
+        lines.append(f"Note: {connector.warning}")
     for name, credential in connector.credentials.items():
         kind = "secret" if credential.secret else "id"
-        out.print(
-            f"  credential {name} ({kind}{'' if credential.required else ', may be left out'}): {credential.label}. {credential.help}",
-            markup=False,
-        )
-    for name, option in connector.options.items():
-        default = f" (default {option.default})" if option.default else ""
-        out.print(f"  option {name}{default}: {option.label}. {option.help}", markup=False)
-    out.print(
-        f"  option base_url{f' (default {connector.base_url})' if connector.base_url else ''}: the address to read from.",
-        markup=False,
-    )
+        maybe = "" if credential.required else ", may be left out"
+        lines.append(f"  credential {name} ({kind}{maybe}): {credential.label}. {credential.help}")
+    options = {name: (option.default, option.label, option.help) for name, option in connector.options.items()}
+    options.setdefault("base_url", (connector.base_url, "Address to read from", ""))
+    for name, (default, label, text) in options.items():
+        lines.append(f"  option {name}{f' (default {default})' if default else ''}: {label}. {text}")
     for resource in connector.resources:
-        out.print(
-            f"  reads {resource.name}{f', needs the right: {resource.right}' if resource.right else ''}", markup=False
-        )
+        lines.append(f"  reads {resource.name}{f', needs the right: {resource.right}' if resource.right else ''}")
+    for line in lines:
+        out.print(line, markup=False)
+
+
+@app.command()
+def new(slug: Slug) -> None:
+    """Write a connector file and a sample to start from, in this checkout."""
+    from tracker.connect import workbench
+
+    for path in workbench.begin(slug, Path.cwd()):
+        out.print(f"Wrote {path.relative_to(Path.cwd())}", markup=False)
+    out.print(
+        f"Next: edit them, then pytest tests/test_connectors.py --accept -k {slug}, then tracker connector check {slug}"
+    )
+
+
+@app.command()
+def check(slug: Slug) -> None:
+    """Say what a connector still lacks: samples, expected records, a wrong replay."""
+    from tracker.connect import workbench
+
+    found = list(workbench.faults(catalog.find(slug), Path("tests/connectors") / slug))
+    for fault in found:
+        out.print(f"✗ {fault}", markup=False)
+    if found:
+        raise typer.Exit(FAILED)
+    out.print(f"✓ {slug} is complete")
+
+
+@app.command()
+def record(
+    connection: Annotated[str, typer.Argument(help="A connection with real credentials.")],
+    resource: Annotated[str, typer.Argument(help="One of its provider's resources.")],
+    file: Annotated[Path, typer.Argument(help="The sample to write.")],
+    days: Annotated[int, typer.Option(min=1, max=366, help="How far back to read.")] = 40,
+) -> None:
+    """Record a sample from a real account, without secrets and personal fields. Read it before you share it."""
+    from tracker import connections
+    from tracker.connect import replay
+
+    deps = open_ledger()
+    row = connections.find(deps.engine, connection)
+    known = [one.name for one in catalog.find(row.provider).resources]
+    if resource not in known:
+        raise UsageError(f"{row.provider} has no resource {resource!r}.", hint=f"Choose one of {', '.join(known)}.")
+    if file.exists():
+        raise UsageError(f"{file} is there already.", hint="Give a new name.")
+    moment = now()
+    sample = connections.record(deps, row, resource, since=moment - timedelta(days=days))
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_bytes(replay.dump(sample))
+    out.print(f"Wrote {file} with {len(sample.exchanges)} exchanges. Read it before you share it.", markup=False)

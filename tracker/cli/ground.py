@@ -9,15 +9,17 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict, is_dataclass
 from datetime import UTC, date, datetime
 from decimal import Decimal
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import msgspec
 from rich.console import Console
 
-from tracker.connections import Deps
 from tracker.errors import ConfigError, TrackerError, UsageError
 from tracker.money import plain
-from tracker.settings import Settings, load_settings, make_data_dir
+
+if TYPE_CHECKING:
+    from tracker.connections import Deps
+    from tracker.settings import Settings
 
 PARTIAL, FAILED, USAGE = 1, 2, 64
 
@@ -30,20 +32,28 @@ def now() -> datetime:
     return datetime.now(UTC)
 
 
-def open_ledger(settings: Settings | None = None) -> Deps:
-    """The ledger of this installation, brought to the newest version. Raises ConfigError."""
+def open_ledger(settings: "Settings | None" = None) -> "Deps":
+    """The ledger of this installation, at the newest version and in the currency and time zone of the settings.
+
+    Raises ConfigError.
+    """
     from tracker.connect.pace import Pace
-    from tracker.store.database import migrate, open_engine
+    from tracker.connections import Deps
+    from tracker.revalue import revalue
+    from tracker.settings import load_settings, make_data_dir
+    from tracker.store.database import database_errors, migrate, open_engine
     from tracker.vault import Vault
 
     settings = settings or load_settings()
     make_data_dir(settings)
     engine = open_engine(settings.database_url)
     migrate(engine)
+    with database_errors(engine):
+        revalue(engine, settings)
     return Deps(engine=engine, settings=settings, vault=Vault.open(settings), pace=Pace(_redis(settings)), now=now)
 
 
-def _redis(settings: Settings) -> Any:
+def _redis(settings: "Settings") -> Any:
     if not settings.redis_url:
         return None
     try:

@@ -1,25 +1,61 @@
 """The command `tracker`: one module per noun, registered here."""
 
 import sys
+from importlib import import_module
 from importlib.metadata import version
+from typing import Any
 
 import typer
-from sqlalchemy.exc import DBAPIError
+from typer.core import TyperCommand, TyperGroup
 
-from tracker.cli import connection, connector, sync
 from tracker.cli.ground import FAILED, USAGE, err, fail
 from tracker.errors import TrackerError
 
+#: Every command with its line in `tracker --help`. The module of that name is imported when it is called, because all
+#: together take seconds; it has a Typer group `app`, or else a function named as the command.
+COMMANDS = {
+    "connection": "Accounts at providers: add, try out, pause, remove.",
+    "connector": "Providers that can be connected, and tools for writing a connector.",
+    "sync": "Pull what is new from the providers.",
+    "income": "Income by month: recurring and one-off, pending, declined, reversed.",
+    "earnings": "Single earnings, and why each is counted or not.",
+    "payouts": "Money sent to your bank, and the earnings inside.",
+    "mrr": "Monthly recurring revenue and how it moved in a month.",
+}
+
+
+class Commands(TyperGroup):
+    """The commands by name alone, until one of them is called."""
+
+    def __init__(self, **given: Any) -> None:
+        super().__init__(**given)
+        self.commands = {name: TyperCommand(name, help=text) for name, text in COMMANDS.items()}
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        name, found, rest = super().resolve_command(ctx, args)
+        return name, found and load(found.name or ""), rest
+
+
+def load(name: str) -> Any:
+    """The command itself."""
+    module = import_module(f"tracker.cli.{name}")
+    if hasattr(module, "app"):
+        group = typer.main.get_group(module.app)
+        group.name = name
+        return group
+    alone = typer.Typer(add_completion=False)
+    alone.command(name)(getattr(module, name))
+    return typer.main.get_command(alone)
+
+
 app = typer.Typer(
+    cls=Commands,
     name="tracker",
     help="All your income in one exact ledger: affiliate networks, billing and shops, recurring apart from one-off.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-app.add_typer(connection.app, name="connection")
-app.add_typer(connector.app, name="connector")
-app.command("sync")(sync.sync)
 
 
 def _version(wanted: bool) -> None:
@@ -41,9 +77,6 @@ def run() -> None:
         code = app(standalone_mode=False)
     except TrackerError as error:
         fail(error)
-    except DBAPIError as error:
-        err.print(f"tracker: the database answered: {str(error.orig).strip().splitlines()[0]}", markup=False)
-        raise SystemExit(FAILED) from None
     except KeyboardInterrupt:
         err.print("tracker: stopped; what was written is safe.")
         raise SystemExit(130) from None
@@ -57,5 +90,14 @@ def run() -> None:
         if type(error).__name__ == "Abort":
             err.print("tracker: stopped.")
             raise SystemExit(130) from None
+        if "sqlalchemy" in sys.modules and (told := _database_said(error)):
+            err.print(f"tracker: the database answered: {told}", markup=False)
+            raise SystemExit(FAILED) from None
         raise
     raise SystemExit(code if isinstance(code, int) else 0)
+
+
+def _database_said(error: Exception) -> str:
+    from sqlalchemy.exc import DBAPIError
+
+    return str(error.orig).strip().splitlines()[0] if isinstance(error, DBAPIError) else ""

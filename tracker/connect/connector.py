@@ -21,6 +21,7 @@ from tracker.connect.auth import Scheme
 from tracker.connect.fields import Field, Row
 from tracker.connect.paging import Pager, single_page
 from tracker.connect.plans import Plan
+from tracker.connect.webhook import WebhookScheme
 from tracker.errors import DataError, ProviderError
 from tracker.records import Earning, Record, Recurrence, Role
 
@@ -69,7 +70,10 @@ def make(
     when: Callable[[Row], bool] | None = None,
     **fields: object,
 ) -> Make:
-    """A record from each row, or from each of the row's `parts`, if `when` says so. Fields: a field, a function, a constant."""
+    """A record from each row, or from each of the row's `parts`, if `when` says so.
+
+    `fields` give each of the record's fields as a `Field`, a function of the row or a constant.
+    """
     known = record.__struct_fields__
     needed = {name for name, default in _defaults(record).items() if default is msgspec.NODEFAULT}
     if wrong := fields.keys() - set(known):
@@ -99,9 +103,9 @@ class Details(msgspec.Struct, frozen=True, kw_only=True):
 class Resource(msgspec.Struct, frozen=True, kw_only=True):
     """One kind of thing that a provider offers.
 
-    `rows` is the path of the list in an answer ("" when the answer is the list). `drop` and `pseudonymise` name personal
-    fields ("billing.email", "items.*.name"): the first never reach the disk, the second as a lasting stand-in. `tidy`
-    takes out, in place, what no path can name: all but a few of a list of freely named values.
+    `rows` is the path of the list in an answer ("" when the answer is the list). `drop` and `pseudonymise` name
+    personal fields ("billing.email", "items.*.name"): the first never reach the disk, the second as a lasting stand-in.
+    `tidy` takes out, in place, what no path can name: all but a few of a list of freely named values.
     `right` is what the key must be allowed to do, in the provider's words. `absent` tells from an error that this
     account does not have the resource at all. `body` makes the body of a POST from the parameters.
     """
@@ -130,12 +134,12 @@ class Connector(msgspec.Struct, frozen=True, kw_only=True):
     """One provider.
 
     `base_url` is empty where every user has an address of their own. `headers` may name credentials and options in
-    braces. `failure` is the path of an error in an answer with status 200, `refused` turns what stands there into an error; `message` lists the
-    paths where an error answer keeps its useful words. `explain` names the error of a status and decoded body that the
-    status alone would misjudge, or answers None. `recurrence` applies to every earning that nothing else
-    decides (ads are variable). `corrections="appended"`: earnings that share an `origin_ref` and add up to nothing were
-    declined or reversed. `payouts="from_earnings"`: there is no payout API, so payouts are put together from
-    the earnings that name one.
+    braces. `failure` is the path of an error in an answer with status 200, `refused` turns what stands there into an
+    error; `message` lists the paths where an error answer keeps its useful words. `explain` names the error of a status
+    and decoded body (None: no JSON) that the status alone would misjudge, or answers None. `recurrence` applies to
+    every earning that nothing else decides (ads are variable). `corrections="appended"`: earnings that share an
+    `origin_ref` and add up to nothing were declined or reversed. `payouts="from_earnings"`: there is no payout API, so
+    payouts are put together from the earnings that name one.
     """
 
     title: str
@@ -156,7 +160,7 @@ class Connector(msgspec.Struct, frozen=True, kw_only=True):
     recurrence: Recurrence | None = None
     corrections: Literal["in_place", "appended"] = "in_place"
     payouts: Literal["none", "read", "from_earnings"] = "none"
-    webhook: object | None = None
+    webhook: WebhookScheme | None = None
     warning: str = ""
 
     def resource(self, name: str) -> Resource:

@@ -114,7 +114,7 @@ class Client:
         self._base = base_url(connector, self.options)
         self._credentials = credentials
         self._tokens = tokens
-        self._http = http
+        self.http = http
         self._pace = pace
         self._sleep = sleep
         named = "\n".join(f"{name}={value}" for name, value in sorted(credentials.items()))
@@ -238,7 +238,7 @@ class Client:
         host = urlsplit(request.url).hostname
         limits = self.limits
         try:
-            with self._http.request(
+            with self.http.request(
                 request.method,
                 request.url,
                 params=request.params or None,
@@ -273,7 +273,7 @@ class Client:
             size += len(piece)
             if size > self.limits.body_bytes:
                 raise UnexpectedData(
-                    f"an answer of {host} is larger than {self.limits.body_bytes // (1024 * 1024)} MB; it was not read.",
+                    f"an answer of {host} is larger than {self.limits.body_bytes // 2**20} MB; it was not read.",
                     hint="Raise the limit in the settings if the provider really sends pages that large.",
                 )
             if time.monotonic() > deadline:
@@ -285,9 +285,10 @@ class Client:
 
     def _error(self, answer: Answer, resource: Resource | None, url: str) -> ProviderError:
         host, status = urlsplit(url).hostname, answer.status
-        if explained := self._explained(answer):
-            return explained
-        words = self._message(answer)
+        document = _document(answer)
+        if self.connector.explain and (error := self.connector.explain(status, document)):
+            return self._washed_error(error)
+        words = self._message(document)
         said = f' It says: "{words}"' if words else ""
         if status == 401:
             return AuthRejected(
@@ -319,15 +320,7 @@ class Client:
             )
         return UnexpectedData(f"{host} refused the request ({status}).{said}")
 
-    def _explained(self, answer: Answer) -> ProviderError | None:
-        document = _document(answer)
-        if self.connector.explain is None or document is None:
-            return None
-        error = self.connector.explain(answer.status, document)
-        return self._washed_error(error) if error else None
-
-    def _message(self, answer: Answer) -> str:
-        document = _document(answer)
+    def _message(self, document: Any) -> str:
         found = (lookup(document, _keys(dotted)) for dotted in self.connector.message)
         return self.washed(next((text for text in found if isinstance(text, str) and text), ""))[:200]
 
@@ -352,6 +345,14 @@ class Client:
     def _is_secret(self, name: str) -> bool:
         known = self.connector.credentials.get(name)
         return known is None or known.secret
+
+    def secrets(self) -> dict[str, str]:
+        """The secret credentials by name: for washing a recording."""
+        return {name: value for name, value in self._credentials.items() if self._is_secret(name)}
+
+    def credentials_shown(self) -> dict[str, str]:
+        """The credentials with every secret replaced by a word that opens nothing."""
+        return self._public() | {name: f"sample-{name}" for name in self.secrets()}
 
     def _public(self) -> dict[str, str]:
         return {name: value for name, value in self._credentials.items() if not self._is_secret(name)}

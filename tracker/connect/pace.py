@@ -46,3 +46,10 @@ class Pace:
                 )
                 self._limiters[bucket] = Limiter(store)
             return self._limiters[bucket]
+
+
+class NoPace(Pace):
+    """Does not wait: for samples and for providers on this machine, which enforce their limits themselves."""
+
+    def wait(self, bucket: str, rates: Sequence[Rate], *, at_most_s: float) -> None:
+        return None

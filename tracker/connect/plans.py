@@ -1,8 +1,8 @@
 """Sync plans: which requests bring a resource up to date, from what is known about the last time.
 
-A plan yields legs. A leg is one listing (one window, one list of ids) that a pager walks; when it is finished, `done` is
-merged into the resource's state, so that a killed run continues after the last finished leg. Plans are pure, apart from
-asking `Known` for ids and, for a change feed, reading the feed through `read`.
+A plan yields legs. A leg is one listing (one window, one list of ids) that a pager walks; when it is finished, `done`
+is merged into the resource's state, so that a killed run continues after the last finished leg. Plans are pure, apart
+from asking `Known` for ids and, for a change feed, reading the feed through `read`.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -29,9 +29,9 @@ class Leg(msgspec.Struct, frozen=True, kw_only=True):
 
     `key` names it the same way every time, for page digests and for resuming. `begin` is merged into the state where it
     says nothing yet, with the first page; `done` when the leg is finished. `window`: rows earned inside it that no
-    longer come are withdrawn; `snapshot`: the same for every row of the resource. `stop_before`: leave off at a page of known
-    rows that are older. `single`: the answer is one row. `payout`: the payout whose earnings the leg lists; it stands
-    in each row under "$payout".
+    longer come are withdrawn; `snapshot`: the same for every row of the resource. `stop_before`: leave off at a
+    page of known rows that are older. `single`: the answer is one row. `payout`: the payout whose earnings the leg
+    lists; it stands in each row under "$payout".
     """
 
     key: str
@@ -178,8 +178,8 @@ def windows(
 ) -> Iterator[tuple[datetime, datetime]]:
     """Cut [start, end] into windows of at most `days` days that touch each other and leave no gap.
 
-    Cut in UTC, where every day has 24 hours. `aligned` starts at a multiple of the window since 1970, so that reading the past again asks for
-    the same windows as the first time.
+    Cut in UTC, where every day has 24 hours. `aligned` starts at a multiple of the window since
+    1970, so that reading the past again asks for the same windows as the first time.
     """
     if start >= end:
         start = end - timedelta(seconds=1)
@@ -228,7 +228,7 @@ def date_windows(days: int, *axes: Axis, form: Format, reread: Reread | None = N
 
 
 def replace_window(since: str, until: str, *, days: int, look_back: timedelta, form: Format) -> Windows:
-    """Figures that a provider restates (ads): the last `look_back` is read again and rows that vanished are withdrawn."""
+    """Figures that a provider restates (ads): the last `look_back` is read again, vanished rows are withdrawn."""
     axis = Axis(name="window", since=since, until=until, overlap=look_back)
     return Windows(axes=(axis,), days=days, form=form, replace=True)
 

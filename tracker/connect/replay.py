@@ -22,8 +22,8 @@ from tracker.connect.connector import Connector, Resource
 from tracker.connect.fetch import Client
 from tracker.connect.fields import lookup
 from tracker.connect.normalise import normalise, prepare
-from tracker.connect.pace import Pace
-from tracker.connect.plans import Leg, When
+from tracker.connect.pace import NoPace
+from tracker.connect.plans import Known, Leg, When
 from tracker.connect.rows import Page, decode, encode, scrub
 from tracker.errors import DataError, ProviderError, UnexpectedData
 
@@ -154,7 +154,7 @@ def replay(connector: Connector, sample: Sample) -> Iterator[str]:
         options=sample.options,
         tokens=MemoryTokens(sample.now),
         http=http,
-        pace=_Unhurried(),
+        pace=NoPace(),
         sleep=lambda seconds: None,
     )
     state = dict(sample.state)
@@ -207,12 +207,37 @@ def _line(value: object) -> str:
     return msgspec.json.encode(value).decode() + "\n"
 
 
-class _Unhurried(Pace):
-    def wait(self, bucket: str, rates: object, *, at_most_s: float) -> None:
-        return None
-
-
 # --- recording ---
+
+
+def record_sample(client: Client, resource: Resource, when: When, known: Known) -> Sample:
+    """Walk a resource for real, keeping every exchange. The credentials in the sample open nothing."""
+    credentials = client.credentials_shown()
+    adapter = RecordAdapter(resource, client.secrets())
+    client.http.mount("https://", adapter)
+    client.http.mount("http://", adapter)
+    for leg in resource.plan.legs({}, when, known, _reader(client, resource)):
+        if leg.path == "":
+            continue
+        for _, page, _ in client.pages(resource, leg):
+            for raw in page.rows:
+                prepare(resource, raw, lambda value: "p_sample", lambda row: client.detail(resource, row))
+            if len(adapter.exchanges) >= EXCHANGES_MAX:
+                break
+    return Sample(
+        source="recorded",
+        resource=resource.name,
+        now=when.now,
+        since=when.since,
+        credentials=credentials,
+        options={name: value for name, value in client.options.items() if name != "base_url"},
+        exchanges=adapter.exchanges,
+    )
+
+
+def dump(sample: Sample) -> bytes:
+    """A sample as the text of its file."""
+    return msgspec.json.format(msgspec.json.encode(sample), indent=2) + b"\n"
 
 
 class RecordAdapter(HTTPAdapter):

@@ -25,6 +25,8 @@ def first_day(now: datetime) -> datetime:
 
 
 def tell(seed: int, now: datetime, start: datetime | None = None) -> History:
+    """Everything that happens until `AHEAD` months after `now`. `now` and `start` are in UTC."""
+    now = now.replace(microsecond=0)  # all facts have whole seconds
     start = start or first_day(now)
     horizon = later(now.replace(day=1, hour=0, minute=0, second=0, microsecond=0), AHEAD + 1)
     story = billing_story.Story(seed, start, horizon)

@@ -13,7 +13,7 @@ equal bytes.
 import time
 from collections import defaultdict, deque
 from collections.abc import Callable, Iterable
-from datetime import datetime
+from datetime import UTC, datetime
 from functools import lru_cache
 from hashlib import blake2b
 from threading import Event, Lock, Thread
@@ -50,8 +50,9 @@ class Sandbox:
 
     `now` is aware; `start` is the first day of the history, by default the first of the month two years before `now`:
     pass the same one again to meet the same rows in a later month. `awin_calls_per_minute` is 20 at Awin itself and
-    `stripe_calls_per_second` 100 at Stripe; the defaults keep a demo short. `latency_s` is waited before every answer. `subscriptions_plugin` says whether the shop
-    has WooCommerce Subscriptions. `unix_time` is what Ghost compares the times in a token with, besides `now`.
+    `stripe_calls_per_second` 100 at Stripe; the defaults keep a demo short. `latency_s` is waited before every answer.
+    `subscriptions_plugin` says whether the shop has WooCommerce Subscriptions. `unix_time` is what Ghost compares the
+    times in a token with, besides `now`.
     """
 
     def __init__(
@@ -76,8 +77,8 @@ class Sandbox:
                 "The sandbox's now has no time zone.", hint="Pass an aware datetime, such as datetime.now(UTC)."
             )
         self._seed = seed
-        self._history: History = _history(seed, now, start)
-        self._now = now
+        self._now = now.astimezone(UTC)
+        self._history: History = _history(seed, self._now, start.astimezone(UTC) if start else None)
         self._port = port
         self._latency_s = latency_s
         self._faults = Faults([])
@@ -119,7 +120,7 @@ class Sandbox:
                 f"The sandbox has no history at {moment:%Y-%m-%d}.",
                 hint=f"Stay between {self._history.start:%Y-%m-%d} and {self._history.horizon:%Y-%m-%d}.",
             )
-        self._now = moment
+        self._now = moment.astimezone(UTC)
 
     @property
     def providers(self) -> tuple[str, ...]:

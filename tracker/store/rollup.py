@@ -1,7 +1,7 @@
 """The monthly roll-up: kept by recomputing the months that a sync touched.
 
-The plan was to recompute in the transaction of every page; a month that spans many pages would then be summed once for
-each of them. Instead a page marks its months dirty in its own transaction, and the marks are worked off once, at the end of the run, or by the
+Recomputing in the transaction of every page would sum a month that spans many pages once for each of them. Instead a
+page marks its months dirty in its own transaction, and the marks are worked off once, at the end of the run, or by the
 first report that finds some: the figures are never stale and a first load stays linear.
 """
 
@@ -15,8 +15,8 @@ from tracker.store.writes import dirty_month_t, earning_t
 e = earning_t
 m = tables.MonthlyIncome.__table__  # type: ignore[attr-defined]
 GROUP = (
-    "connection_id", "earned_month", "approved_month", "paid_month", "stream_id", "program", "currency", "kind", "status",
-    "settlement", "recurrence", "estimated", "paired",
+    "connection_id", "earned_month", "approved_month", "paid_month", "stream_id", "program", "currency", "kind",
+    "status", "settlement", "recurrence", "estimated", "paired",
 )  # fmt: skip
 
 

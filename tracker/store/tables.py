@@ -105,7 +105,10 @@ class StreamRule(SQLModel, table=True):
 
 
 class Connection(SQLModel, table=True):
-    """One configured account at a provider. `next_sync_at` is the schedule: moving it is the only way to ask for a sync."""
+    """One configured account at a provider.
+
+    `next_sync_at` is the schedule: moving it is the only way to ask for a sync.
+    """
 
     __tablename__ = "connection"
     __table_args__ = (UniqueConstraint("slug"),)
@@ -140,8 +143,11 @@ class ConnectionSecret(SQLModel, table=True):
 
 
 class ResourceState(SQLModel, table=True):
-    """How far a resource has been read. `resume` is the place inside an unfinished leg; `revision` counts changes of rows
-    that were known before, and outdates page digests."""
+    """How far a resource has been read.
+
+    `resume` is the place inside an unfinished leg; `revision` counts changes of rows that were known before, and
+    outdates page digests.
+    """
 
     __tablename__ = "resource_state"
     connection_id: int = _owned_by("connection", key=True)
