@@ -39,7 +39,7 @@ def histories(seed: int, count: int) -> Iterator[History]:
     made = 0
     while made < count:
         name = rng.choices(names, weights)[0]
-        draft = Draft(rng, refs=rng.choices(["none", "payment", "contract"], [50, 30, 20])[0])
+        draft = Draft(rng, rng, refs=rng.choices(["none", "payment", "contract"], [50, 30, 20])[0])
         SCENARIOS[name][0](draft)
         if draft.rows:
             made += 1
@@ -94,7 +94,7 @@ def _with(group: History, charges: list[Charge], hints: Hints) -> History:
 def crowd(seed: int, customers: int, sales: int) -> History:
     """One program with a single price and no payers: referred customers who renew monthly, and one-off sales."""
     rng = random.Random(seed)  # noqa: S311 - repeatable, not secret
-    draft = Draft(rng, payer_known=False)
+    draft = Draft(rng, rng, payer_known=False)
     for _ in range(customers):
         subscribe(draft, Plan(months=1, churn=0.05), first_day(rng), lambda number: 900)
     for _ in range(sales):

@@ -57,12 +57,12 @@ def _constant(cents: int) -> Callable[[int], int]:
 
 def _plan_price(draft: Draft) -> int:
     """A subscription price. A third of the products were also bought at once: a year, a lifetime, something else."""
-    rng = draft.rng
-    cents = rng.choice(PLAN_PRICES)
-    if rng.random() < 0.33:
-        year = cents * rng.choice([80, 90, 96, 100, 100, 102, 110, 120]) // 10
-        draft.full_prices.append(rng.choice([year, year, cents * 24, rng.choice(PRODUCT_PRICES)]))
-    if rng.random() < 0.6:
+    rng, offer = draft.rng, draft.offer
+    cents = offer.choice(PLAN_PRICES)
+    if offer.random() < 0.33:
+        year = cents * offer.choice([80, 90, 96, 100, 100, 102, 110, 120]) // 10
+        draft.full_prices.append(offer.choice([year, year, cents * 24, offer.choice(PRODUCT_PRICES)]))
+    if rng.random() < 0.5:
         endings = (lifetime(rng, 0.12) for _ in range(rng.randint(1, 8)))
         draft.endings.extend(count for count in endings if count > 1)
     return cents
@@ -132,13 +132,13 @@ def _four_weekly(draft: Draft) -> None:
 
 def _weekly(draft: Draft) -> None:
     rng = draft.rng
-    plan = Plan(days=rng.choice([7, 14]), churn=0.15)
+    plan = Plan(days=draft.offer.choice([7, 14]), churn=0.15)
     subscribe(draft, plan, first_day(rng), _constant(_plan_price(draft)))
 
 
 def _quarterly(draft: Draft) -> None:
     rng = draft.rng
-    months = rng.choices([3, 6, 2], [60, 25, 15])[0]
+    months = draft.offer.choices([3, 6, 2], [60, 25, 15])[0]
     subscribe(
         draft, Plan(months=months, churn=0.02), first_day(rng, date(2025, 9, 1)), _constant(_plan_price(draft) * months)
     )
@@ -234,12 +234,12 @@ def _varying_amounts(draft: Draft) -> None:
 
 
 def _single(draft: Draft) -> None:
-    draft.add(first_day(draft.rng), draft.rng.choice(PRODUCT_PRICES), ONE_OFF)
+    draft.add(first_day(draft.rng), draft.offer.choice(PRODUCT_PRICES), ONE_OFF)
 
 
 def _returning_buyer(draft: Draft) -> None:
     """The same product at the same price at irregular distances."""
-    rng, cents = draft.rng, draft.rng.choice(PRODUCT_PRICES)
+    rng, cents = draft.rng, draft.offer.choice(PRODUCT_PRICES)
     day, mean = first_day(rng), rng.choice([10, 25, 45, 90, 150])
     for _ in range(rng.randint(2, 14)):
         draft.add(day, cents if rng.random() < 0.9 else cents * 2, ONE_OFF)
@@ -257,7 +257,7 @@ def _shopper(draft: Draft) -> None:
 
 def _refill_buyer(draft: Draft) -> None:
     """Coffee, ink, filters: bought again when used up, so nearly regularly; a tenth to a third of spread."""
-    rng, cents = draft.rng, draft.rng.choice(PRODUCT_PRICES[:12])
+    rng, cents = draft.rng, draft.offer.choice(PRODUCT_PRICES[:12])
     day, mean, spread = first_day(rng), rng.choice([14, 21, 28, 30, 35, 42, 60, 90]), rng.uniform(0.1, 0.35)
     for _ in range(rng.randint(3, 12)):
         draft.add(day, cents if rng.random() < 0.8 else cents * rng.randint(2, 3), ONE_OFF)
@@ -282,13 +282,19 @@ def _divided(rng: random.Random, full: int, parts: int) -> list[int]:
     return [max(100, part - rng.choice([0, 1, 10]))] * parts
 
 
+_NUMBERS = ([2, 3, 4, 6, 10, 12], [14, 36, 14, 18, 6, 12])
+
+
 def _parts(draft: Draft) -> None:
-    rng = draft.rng
-    full = rng.choice(PRODUCT_PRICES[9:])
-    count = rng.choices([2, 3, 4, 6, 10, 12], [14, 36, 14, 18, 6, 12])[0]
-    if rng.random() < 0.6:
+    """Half of the products are also sold at once. One buyer in seven chose another number of parts than the usual."""
+    rng, offer = draft.rng, draft.offer
+    full = offer.choice(PRODUCT_PRICES[9:])
+    count = offer.choices(*_NUMBERS)[0]
+    if offer.random() < 0.5:
         draft.full_prices.append(full)
-    if rng.random() < 0.6:
+    if rng.random() < 0.15:
+        count = rng.choices(*_NUMBERS)[0]
+    if rng.random() < 0.5:
         others = [count if rng.random() < 0.85 else rng.randint(2, count) for _ in range(rng.randint(1, 8))]
         draft.endings.extend(others)
     _pay_in_parts(draft, full, count, first_day(rng))
@@ -298,10 +304,10 @@ def _pay_in_parts(draft: Draft, full: int, count: int, start: date) -> None:
     rng = draft.rng
     plan = Plan(months=1) if rng.random() < 0.85 else Plan(days=rng.choice([14, 28]))
     reference = draft.contract() if draft.refs != "none" and rng.random() < 0.8 else None
-    text = rng.choice(["Course ({}/{})", "Rate {} von {}", "payment {} of {}"]) if rng.random() < 0.35 else None
+    text = draft.offer.choice(["Course ({}/{})", "Rate {} von {}", "payment {} of {}"]) if draft.offer.random() < 0.3 else None
     paid = count if rng.random() < 0.95 else rng.randint(1, count)
     weekends = rng.random() < 0.35
-    for number, cents in enumerate(_divided(rng, full, count)[:paid]):
+    for number, cents in enumerate(_divided(draft.offer, full, count)[:paid]):
         due = plan.due(start, number)
         day: date | None = settled(rng, due, weekends, 0.04)
         if number and rng.random() < 0.05:

@@ -14,8 +14,8 @@ from sqlalchemy import Connection, Table, insert, select, update
 
 from tracker import records
 from tracker.connect.connector import Connector, Resource
-from tracker.connect.fields import Row, as_text
-from tracker.connect.normalise import Prepared, Pseudonym, normalise, prepare
+from tracker.connect.fields import Row
+from tracker.connect.normalise import Prepared, Pseudonym, normalise, prepare, row_key
 from tracker.connect.rows import decode, digest
 from tracker.errors import DataError
 from tracker.money import convert_micros, from_micros, to_micros
@@ -105,8 +105,8 @@ def sift(
 
 def _key(resource: Resource, raw: bytes | msgspec.Raw) -> str:
     try:
-        return as_text(resource.row_id.read(_id_only(resource, raw)))
-    except (DataError, msgspec.DecodeError, RecursionError):
+        return row_key(resource, _id_only(resource, raw))
+    except (DataError, msgspec.DecodeError, RecursionError, UnicodeDecodeError):
         return ""
 
 
@@ -115,7 +115,7 @@ _id_decoders: dict[str, msgspec.json.Decoder[Any]] = {}
 
 def _id_only(resource: Resource, raw: bytes | msgspec.Raw) -> Row:
     dotted = resource.row_id.dotted
-    if dotted is None:
+    if dotted is None or any(key.isdigit() for key in dotted.split(".")):
         whole = msgspec.json.decode(raw)
         return whole if isinstance(whole, dict) else {}
     decoder = _id_decoders.get(dotted) or _id_decoders.setdefault(dotted, _id_decoder(dotted))
@@ -146,6 +146,7 @@ def write(conn: Connection, book: Book, resource: Resource, sifted: Sifted) -> T
             good.append((mark, prepared, normalise(resource, prepared.row, book.options, book.now)))
         except DataError as error:
             held.append((prepared, error))
+    writes.release(conn, book.connection_id, resource.name, [prepared.key for _, prepared, _ in good])
     writes.quarantine(conn, [_held(book, resource, prepared, error) for prepared, error in held])
     taken.quarantined = len(held)
     if not good:
@@ -161,7 +162,6 @@ def write(conn: Connection, book: Book, resource: Resource, sifted: Sifted) -> T
             for position, (mark, prepared, made) in enumerate(good)
         ],
     )  # fmt: skip
-    writes.release(conn, book.connection_id, resource.name, [prepared.key for _, prepared, _ in good])
     taken.changed = sum(prepared.key in known for _, prepared, _ in good)
     taken.new = len(good) - taken.changed
     gone = [
@@ -359,10 +359,13 @@ def _write_programs(conn: Connection, book: Book, resource: str, found: Mapping[
         {"connection_id": book.connection_id, **msgspec.structs.asdict(record), "recurring": False}
         for _, record in found.values()
     ]
-    titles = select(program_t.c.external_id, program_t.c.title, program_t.c.currency).where(
-        program_t.c.connection_id == book.connection_id, program_t.c.external_id.in_(list(found))
-    )
-    same = {row.external_id: (row.title, row.currency) for row in conn.execute(titles)}
+    titles = select(program_t.c.external_id, program_t.c.title, program_t.c.currency)
+    mine = titles.where(program_t.c.connection_id == book.connection_id)
+    same = {
+        row.external_id: (row.title, row.currency)
+        for part in writes.chunks(list(found))
+        for row in conn.execute(mine.where(program_t.c.external_id.in_(part)))
+    }
     writes.upsert(
         conn,
         program_t,

@@ -37,9 +37,10 @@ def claim(conn: Connection, connection_id: int, now: datetime) -> str:
         update(c).where(c.c.id == connection_id, free).values(leased_until=now + LEASE, leased_by=mine)
     )
     if taken.rowcount != 1:
+        until = conn.execute(select(c.c.leased_until).where(c.c.id == connection_id)).scalar() or now + LEASE
         raise UsageError(
             f"{row.slug} is being synced by another process.",
-            hint=f"Wait for it, or until {row.leased_until:%H:%M} UTC, when its lease runs out.",
+            hint=f"Wait for it, or until {until:%H:%M} UTC, when its lease runs out.",
         )
     return mine
 

@@ -252,6 +252,18 @@ def test_trouble_at_stripe_loses_nothing(sandbox: Sandbox, trouble: str, error: 
     assert "through" not in ours.state
 
 
+def test_an_error_in_place_of_a_changed_object_does_not_lose_the_change(sandbox: Sandbox) -> None:
+    ours = book(sandbox)
+    ours.state = before = {"through": iso_z(NOW - timedelta(days=8))}
+    sandbox.fail("stripe", "error_body", path="/v1/payouts/", times=None)
+    with pytest.raises(Unavailable, match="unknown error"):
+        ours.read("payouts", now=NOW, since=SINCE)
+    assert ours.state == before
+    sandbox.heal()
+    ours.read("payouts", now=NOW, since=SINCE)
+    assert ours.of(Payout)
+
+
 # --- asking
 
 

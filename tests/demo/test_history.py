@@ -1,5 +1,6 @@
 """The history holds together whatever the seed and the day: nothing is paid before it is earned, and sums are sums."""
 
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
@@ -15,11 +16,13 @@ from tracker.demo.history import tell
 MOMENTS = st.datetimes(datetime(2000, 1, 1), datetime(2090, 1, 1), timezones=st.just(UTC))  # noqa: DTZ001 - hypothesis adds the zone
 
 
+LEAP_DAY, NEW_YEAR = datetime(2028, 2, 29, 23, 59, 59, tzinfo=UTC), datetime(2026, 1, 1, tzinfo=UTC)
+MONTH_END = datetime(2025, 10, 31, 3, tzinfo=UTC)
+
+
 @pytest.fixture(
-    scope="module",
-    params=[(1, datetime(2028, 2, 29, 23, 59, 59, tzinfo=UTC)), (2, datetime(2026, 1, 1, tzinfo=UTC)), (3, datetime(2025, 10, 31, 3, tzinfo=UTC))],
-    ids=["leap day", "new year", "month end"],
-)  # fmt: skip
+    scope="module", params=[(1, LEAP_DAY), (2, NEW_YEAR), (3, MONTH_END)], ids=lambda pair: f"seed {pair[0]}"
+)
 def story(request: pytest.FixtureRequest) -> History:
     seed, now = request.param
     return tell(seed, now)
@@ -99,10 +102,8 @@ def test_a_pay_day_is_a_working_day_at_the_first_or_the_fifteenth(at: datetime) 
 
 @given(st.text(max_size=200))
 def test_any_text_is_a_query_or_refused(text: str) -> None:
-    try:
-        parse(text, {})
-    except QueryError as error:
-        assert str(error)
+    with suppress(QueryError):
+        assert parse(text, {}) is not None
 
 
 def test_a_query_is_read_with_its_arguments_and_fields() -> None:

@@ -181,14 +181,15 @@ def records_of(resource: Resource, row: Row, now: datetime | None = None) -> lis
     return records
 
 
-_UNREADABLE = (KeyError, TypeError, AttributeError, IndexError, ValueError, ArithmeticError)
+#: What a function of a row raises when the row is not shaped as documented.
+UNREADABLE = (KeyError, TypeError, AttributeError, IndexError, ValueError, ArithmeticError)
 
 
 def _parts(maker: Make, row: Row) -> list[Row]:
     try:
         parts = maker.parts(row) if maker.parts else (row,)
         return [part for part in parts if maker.when is None or maker.when(part)]
-    except _UNREADABLE as error:
+    except UNREADABLE as error:
         raise DataError(f"cannot be read ({type(error).__name__}: {str(error)[:80]})", field="parts") from error
 
 
@@ -201,7 +202,7 @@ def _record(maker: Make, part: Row) -> Record:
     except DataError as error:
         error.field = error.field or name
         raise
-    except _UNREADABLE as error:
+    except UNREADABLE as error:
         raise DataError(f"cannot be read ({type(error).__name__}: {str(error)[:80]})", field=name) from error
     record: Record = maker.record(**values)
     return record

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from hashlib import blake2b
 from typing import Any
-from urllib.parse import parse_qsl, quote, urlsplit
+from urllib.parse import parse_qsl, quote, quote_plus, urlsplit
 
 import msgspec
 import requests
@@ -26,7 +26,7 @@ from tracker.connect.fields import Row, as_text, lookup
 from tracker.connect.pace import Pace
 from tracker.connect.paging import Step
 from tracker.connect.plans import Leg
-from tracker.connect.rows import Page, decode, encode, split
+from tracker.connect.rows import Page, added, decode, split
 from tracker.errors import (
     AuthRejected,
     ConfigError,
@@ -160,6 +160,7 @@ class Client:
         else:
             answer = self.send(path, params, resource)
         if leg.single:
+            self._refuse_failure(lookup(decode(answer.body), _keys(self.connector.failure)))
             return Page(rows=[msgspec.Raw(answer.body)], body=answer.body)
         wanted = (*envelope, self.connector.failure) if self.connector.failure else envelope
         try:
@@ -169,7 +170,7 @@ class Client:
             raise
         self._refuse_failure(values.get(self.connector.failure))
         if leg.payout is not None:
-            rows = [_inside(row, leg.payout) for row in rows]
+            rows = [added(row, "$payout", leg.payout) for row in rows]
         links = parse_header_links(answer.headers.get("Link", ""))
         following = next((link["url"] for link in links if link.get("rel") == "next"), None)
         return Page(rows=rows, envelope=values, headers=answer.headers, links_next=following, body=answer.body)
@@ -269,7 +270,8 @@ class Client:
         deadline = time.monotonic() + self.limits.answer_s
         pieces: list[bytes] = []
         size = 0
-        for piece in response.raw.stream(_CHUNK, decode_content=True):
+        # One read from the network at a time: `stream` would wait for a full piece, which a slow drip never fills.
+        while piece := response.raw.read1(_CHUNK, decode_content=True):
             size += len(piece)
             if size > self.limits.body_bytes:
                 raise UnexpectedData(
@@ -326,9 +328,11 @@ class Client:
 
     def washed(self, text: str) -> str:
         """Text of the provider without credentials and control characters."""
-        for name, value in self._credentials.items():
-            if len(value) >= 4 and self._is_secret(name):
-                text = text.replace(value, "***")
+        secrets = [value for name, value in self._credentials.items() if self._is_secret(name)]
+        secrets += [value for name, value in self._tokens.stored.items() if name.endswith("token")]
+        for value in sorted((value for value in secrets if len(value) >= 4), key=len, reverse=True):
+            for shape in (value, quote(value, safe=""), quote_plus(value)):
+                text = text.replace(shape, "***")
         return re.sub(r"[\x00-\x1f\x7f]+", " ", text).strip()
 
     def _refuse_failure(self, found: object) -> None:
@@ -400,12 +404,6 @@ def _as_given(request: requests.PreparedRequest) -> requests.PreparedRequest:
     return request
 
 
-def _inside(raw: msgspec.Raw, payout: str) -> msgspec.Raw:
-    """The row with the id of the payout it was listed for, which providers leave out."""
-    row = decode(raw)
-    return msgspec.Raw(encode({**row, "$payout": payout})) if isinstance(row, dict) else raw
-
-
 def _keys(dotted: str) -> tuple[str | int, ...]:
     return tuple(int(key) if key.isdigit() else key for key in dotted.split("."))
 
@@ -427,12 +425,13 @@ def _is_html(answer: Answer) -> bool:
 
 def _retry_after(headers: CaseInsensitiveDict[str]) -> float | None:
     value = headers.get("Retry-After", "").strip()
-    if value.isdigit():
-        return min(float(value), 86_400.0)
+    if value.isdecimal():
+        return min(float(value[:9]), 86_400.0)
     try:
         moment = parsedate_to_datetime(value)
     except (ValueError, TypeError):
         return None
+    moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)  # "-0000" comes back without a zone
     return min(max((moment - datetime.now(UTC)).total_seconds(), 0.0), 86_400.0)
 
 

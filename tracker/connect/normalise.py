@@ -6,10 +6,10 @@ from functools import lru_cache
 
 import msgspec
 
-from tracker.connect.connector import Resource, records_of
+from tracker.connect.connector import UNREADABLE, Resource, records_of
 from tracker.connect.fields import Row, as_text
 from tracker.connect.rows import decode, encode, scrub
-from tracker.errors import DataError
+from tracker.errors import DataError, UnexpectedData
 from tracker.records import Record
 
 #: Turns a personal value into a lasting stand-in.
@@ -26,27 +26,47 @@ class Prepared(msgspec.Struct):
 
 
 def prepare(resource: Resource, raw: bytes | msgspec.Raw, name: Pseudonym, detail: Callable[[Row], Row]) -> Prepared:
-    """Decode and scrub a row. A row without a usable id comes back with a fault and the empty key.
+    """Decode and scrub a row. A row that cannot be decoded or has no usable id comes back with a fault and the empty key.
 
-    Raises UnexpectedData when the row is no JSON, and what `detail` raises.
+    Raises what `detail` raises.
     """
-    row = decode(raw)
+    try:
+        row = decode(raw)
+    except UnexpectedData as error:
+        return Prepared("", {}, bytes(raw), DataError(f"cannot be read: {error.message}", field="row"))
     if not isinstance(row, dict):
         return Prepared("", {"value": row}, encode(row), DataError("the row is not an object", field="row"))
     drop, pseudonyms = _paths(resource.drop), _paths(resource.pseudonymise)
     changed = bool(drop or pseudonyms or resource.tidy)
-    if resource.details is not None and resource.details.when(row):
-        row, changed = detail(row), True
-    if resource.tidy:
-        resource.tidy(row)
+    fault: DataError | None = None
+    try:
+        if resource.details is not None and resource.details.when(row):
+            row, changed = detail(row), True
+        if resource.tidy:
+            resource.tidy(row)
+    except UNREADABLE as error:
+        fault = DataError(f"cannot be read ({type(error).__name__}: {str(error)[:80]})", field="row")
     if changed:
         row = scrub(row, drop, pseudonyms, name)
     kept = encode(row) if changed else bytes(raw)
     try:
-        return Prepared(as_text(resource.row_id.read(row)), row, kept)
+        return Prepared(row_key(resource, row), row, kept, fault)
+    except DataError as error:
+        return Prepared("", row, kept, fault or error)
+
+
+def row_key(resource: Resource, row: Row) -> str:
+    """The row's id. Raises DataError when there is none."""
+    try:
+        key = as_text(resource.row_id.read(row))
+    except UNREADABLE as error:
+        raise DataError(f"cannot be read ({type(error).__name__}: {str(error)[:80]})", field="id") from error
     except DataError as error:
         error.field = error.field or "id"
-        return Prepared("", row, kept, error)
+        raise
+    if not key:
+        raise DataError("is empty", field="id")
+    return key
 
 
 @lru_cache(maxsize=1024)

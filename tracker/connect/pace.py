@@ -12,7 +12,7 @@ from pyrate_limiter import InMemoryBucket, Limiter, RedisBucket
 from pyrate_limiter import Rate as BucketRate
 
 from tracker.connect.connector import Rate
-from tracker.errors import RateLimited
+from tracker.errors import RateLimited, Unavailable
 
 if TYPE_CHECKING:
     from redis import Redis
@@ -28,7 +28,15 @@ class Pace:
 
     def wait(self, bucket: str, rates: Sequence[Rate], *, at_most_s: float) -> None:
         """Return when a call is allowed. Raises RateLimited when that would take longer than `at_most_s`."""
-        if rates and not self._limiter(bucket, rates).try_acquire(bucket, timeout=at_most_s):
+        try:
+            allowed = not rates or self._limiter(bucket, rates).try_acquire(bucket, timeout=at_most_s)
+        except Exception as error:
+            if self._redis is None or not type(error).__module__.startswith("redis"):
+                raise
+            raise Unavailable(
+                "the limits of calls cannot be kept, because Redis does not answer.", hint="Check TRACKER_REDIS_URL."
+            ) from None
+        if not allowed:
             raise RateLimited(
                 "our own limit of calls to the provider is used up.",
                 retry_after_s=max(rate.seconds for rate in rates),

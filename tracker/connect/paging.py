@@ -111,7 +111,7 @@ def cursor(
                 return
             place: Any = page.envelope.get(next) if next else page.value_of_last(last_row or "id")
             if place in (None, ""):
-                if more is not None or complete is not None:
+                if more is not None or complete is not None or (last_row and page.rows):
                     raise UnexpectedData(
                         "the provider says that there is more, but gives no cursor to go on from.",
                         hint="Nothing was lost: the next sync starts at this page again.",

@@ -135,7 +135,8 @@ class Windows(msgspec.Struct, frozen=True, kw_only=True):
             through = state.get(_through(axis))
             if through is None and not axis.backfill:
                 continue  # its place is set with the first page of the axis that reads the past
-            fresh = through is None or when.again
+            ahead = _ahead(through, axis.overlap, when.now)
+            fresh = through is None or when.again or ahead
             start = when.since if fresh else datetime.fromisoformat(str(through)) - axis.overlap
             for number, (low, high) in enumerate(windows(start, when.now, self.days, aligned=fresh)):
                 yield Leg(
@@ -146,7 +147,7 @@ class Windows(msgspec.Struct, frozen=True, kw_only=True):
                         **axis.params,
                     },
                     begin=followers,
-                    done={_through(axis): max(iso_z(high), through or "")},
+                    done={_through(axis): max(iso_z(high), "" if ahead else through or "")},
                     window=(low, high) if self.replace else None,
                 )
         if self.reread:
@@ -157,8 +158,18 @@ def _through(axis: Axis) -> str:
     return f"through:{axis.name}"
 
 
+def _ahead(through: str | None, overlap: timedelta, now: datetime) -> bool:
+    """Whether the last run's clock was so far ahead that what came since then would never be asked for.
+
+    Then `through` tells nothing, and the past is read again. A clock that goes back by less is covered by the overlap.
+    """
+    return through is not None and datetime.fromisoformat(through) - overlap >= now
+
+
 def _open(reread: Reread, state: State, known: Known) -> Iterator[Leg]:
     after, left = state.get("reread", ""), reread.at_most
+    if after and not known.open_ids(after, 1):
+        after = ""  # the last run ended with the last id: begin again
     while left > 0:
         ids = known.open_ids(after, min(reread.chunk, left))
         at_end = len(ids) < min(reread.chunk, left)
@@ -301,10 +312,11 @@ class ChangeFeed(msgspec.Struct, frozen=True, kw_only=True):
     at_most: int = 2_000
 
     def legs(self, state: State, when: When, known: Known, read: Read) -> Iterator[Leg]:
-        done = {"through": iso_z(when.now)}
         through = state.get("through")
+        ahead = _ahead(through, self.overlap, when.now)
+        done = {"through": max(iso_z(when.now), "" if ahead else through or "")}
         start = datetime.fromisoformat(through) - self.overlap if through else when.since
-        if not through or when.again or when.now - start > self.memory - timedelta(days=1):
+        if not through or when.again or ahead or when.now - start > self.memory - timedelta(days=1):
             yield Leg(key="all", params=self.list_params, done=done)
             return
         feed = Leg(key="feed", path=self.path, params={**self.params, self.since: self.form(start)})

@@ -17,6 +17,7 @@ from tracker.errors import UnexpectedData
 
 _decoder = msgspec.json.Decoder(float_hook=Decimal)
 _rows_decoder = msgspec.json.Decoder(list[msgspec.Raw])
+_KEPT_SAFE = "Nothing was lost: the next sync asks for it again."
 _shapes: dict[tuple[str, tuple[str, ...]], msgspec.json.Decoder[Any]] = {}
 
 
@@ -37,13 +38,19 @@ def decode(raw: bytes | msgspec.Raw) -> Any:
     """JSON with exact numbers. Raises UnexpectedData."""
     try:
         return _decoder.decode(raw)
-    except (msgspec.DecodeError, RecursionError, ArithmeticError) as error:
-        raise UnexpectedData(f"the answer is not valid JSON ({error}).") from None
+    except (msgspec.DecodeError, RecursionError, ArithmeticError, UnicodeDecodeError) as error:
+        raise UnexpectedData(f"the answer is not valid JSON ({error}).", hint=_KEPT_SAFE) from None
 
 
 def encode(value: object) -> bytes:
     """JSON, numbers as they were: a Decimal is written as a number again."""
     return msgspec.json.Encoder(decimal_format="number").encode(value)
+
+
+def added(raw: msgspec.Raw, name: str, value: str) -> msgspec.Raw:
+    """The row with what the request knew and the provider leaves out of its answer."""
+    row = decode(raw)
+    return msgspec.Raw(encode({**row, name: value})) if isinstance(row, dict) else raw
 
 
 def digest(raw: bytes | msgspec.Raw) -> bytes:
@@ -61,11 +68,11 @@ def split(body: bytes, rows: str, envelope: tuple[str, ...]) -> tuple[list[msgsp
             return _rows_decoder.decode(body), {}
         shape = _shapes.get((rows, envelope)) or _shapes.setdefault((rows, envelope), _shape(rows, envelope))
         document = shape.decode(body)
-    except (msgspec.DecodeError, RecursionError) as error:
-        raise UnexpectedData(f"the answer does not have the documented shape ({error}).") from None
+    except (msgspec.DecodeError, RecursionError, ArithmeticError, UnicodeDecodeError) as error:
+        raise UnexpectedData(f"the answer does not have the documented shape ({error}).", hint=_KEPT_SAFE) from None
     found = _attribute(document, rows)
     if found is None:
-        raise UnexpectedData(f"the answer has no list at {rows!r}.")
+        raise UnexpectedData(f"the answer has no list at {rows!r}.", hint=_KEPT_SAFE)
     return found, {name: _attribute(document, name) for name in envelope}
 
 

@@ -193,9 +193,9 @@ def _renewals(rng: random.Random, programme: Programme, at: datetime, horizon: d
         return []
     step, stay = (1, 0.88) if programme.renewal == "month" else (12, 0.6)
     found: list[datetime] = []
-    while rng.random() < stay and (due := later(at, step * (len(found) + 1))) < horizon and len(found) < 30:
-        found.append(due + timedelta(minutes=rng.randrange(180)))
-    return found
+    while rng.random() < stay and len(found) < 30:
+        found.append(later(at, step * (len(found) + 1)) + timedelta(minutes=rng.randrange(180)))
+    return [due for due in found if due < horizon]
 
 
 def _sale(

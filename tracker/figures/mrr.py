@@ -1,84 +1,29 @@
 """Monthly recurring revenue (MRR): the balance at an instant, its movements over a period, and the rates made of them.
 
-Input is one `Contract` per subscription: a history of `State`s. Output are dataclasses of `Decimal`s in major units.
-A contract's monthly value is worked out as a fraction and rounded once, half-even, to a millionth of a millionth
-(a "pico" below); from there on everything is integer addition, so
+Input is one `Contract` per subscription (`tracker.figures.contracts` says what it is worth and what counts). Output are
+dataclasses of `Decimal`s in major units. Everything is integer addition, so
 
     end = start + new + expansion + reactivation - contraction - churn + fx
 
 holds to the last digit, per customer and in total. Rounding to cents is left to whoever shows a figure (`rounded`).
-
-The definitions follow the glossaries of the billing tools, which disagree; each point of disagreement is a named field
-of `Policy`, and `PRESETS` has the choices of some tools: docs.stripe.com/billing/subscriptions/analytics/glossary,
-help.chartmogul.com (articles 203299912, 4416682609426, 201244842, 207340419), paddle.com/help/profitwell-metrics and
-TryGhost/Ghost, `getMRR` in its members repository.
 """
 
 from bisect import bisect_left
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
-from decimal import ROUND_HALF_UP, Context, Decimal
+from decimal import ROUND_HALF_UP, Decimal
 from enum import StrEnum
 from fractions import Fraction
-from functools import lru_cache
-from math import floor
-from types import MappingProxyType
 from typing import TypeVar
 
-from tracker.errors import DataError
+from tracker.figures.contracts import DEFAULT, WIDE, Brief, Contract, Policy, runs_metered, steps
 from tracker.money import decimals
-from tracker.records import Interval, Subscription, SubscriptionStatus
 
-_PICO = 10**12
-_WIDE = Context(prec=60)
 _MOMENT = timedelta(microseconds=1)
 
 #: The price of one unit of `currency` in the reporting currency on a day, or None when there is no rate.
 Rate = Callable[[str, date], Decimal | None]
-
-
-class IntervalRule(StrEnum):
-    CALENDAR = "calendar"  # a month has 365/12 days and 52/12 weeks
-    SIMPLE = "simple"  # a month has 30 days and 4 weeks
-
-
-class Cancellation(StrEnum):
-    """When a cancelled subscription stops to count."""
-
-    PERIOD_END = "period_end"
-    AT_CANCELLATION = "at_cancellation"
-
-
-class Discounts(StrEnum):
-    """Which discounts lower MRR."""
-
-    ALL = "all"
-    FOREVER = "forever"
-    NONE = "none"
-
-
-class Delinquent(StrEnum):
-    """How far behind a payer may be and still count."""
-
-    NONE = "none"
-    PAST_DUE = "past_due"
-    UNPAID = "unpaid"
-
-
-class Rounding(StrEnum):
-    """What is done to the monthly value of each subscription before summing."""
-
-    EXACT = "exact"
-    MINOR_UNIT = "minor_unit"  # half-up to the currency's minor unit
-    FLOOR = "floor"  # down to the currency's minor unit
-
-
-class Brief(StrEnum):
-    """What becomes of customers who both arrive and leave within the period."""
-
-    COUNT = "count"
-    DROP = "drop"
 
 
 class Move(StrEnum):
@@ -87,78 +32,6 @@ class Move(StrEnum):
     CONTRACTION = "contraction"
     CHURN = "churn"
     REACTIVATION = "reactivation"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Policy:
-    """What counts. Trials, paused subscriptions, metered usage and tax never do, whatever the policy."""
-
-    interval: IntervalRule = IntervalRule.CALENDAR
-    cancellation: Cancellation = Cancellation.PERIOD_END
-    discounts: Discounts = Discounts.FOREVER
-    delinquent: Delinquent = Delinquent.PAST_DUE
-    rounding: Rounding = Rounding.EXACT
-    brief: Brief = Brief.COUNT
-    #: Changes of one customer this close together are one movement: a plan swapped by ending one subscription and
-    #: starting the next is an upgrade, not churn and a return.
-    merge_within: timedelta = timedelta(hours=1)
-
-
-DEFAULT = Policy()
-PRESETS: Mapping[str, Policy] = MappingProxyType(
-    {
-        "default": DEFAULT,
-        "stripe": Policy(cancellation=Cancellation.AT_CANCELLATION),
-        "chartmogul": Policy(discounts=Discounts.ALL, rounding=Rounding.MINOR_UNIT),
-        "profitwell": Policy(discounts=Discounts.ALL, brief=Brief.DROP),
-        "ghost": Policy(
-            interval=IntervalRule.SIMPLE,
-            cancellation=Cancellation.AT_CANCELLATION,
-            delinquent=Delinquent.UNPAID,
-            rounding=Rounding.FLOOR,
-        ),
-    }
-)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class State:
-    """What a subscription was from `since` on, until its next state. Fields as in `records.Subscription`.
-
-    `amount` and the discounts are per interval, for the licensed items alone. `tax_rate` is that of a tax inside them:
-    0.19 for a price that includes 19 % VAT, 0 for a price without tax.
-    """
-
-    since: datetime
-    status: SubscriptionStatus
-    currency: str
-    amount: Decimal
-    interval: Interval
-    discount_forever: Decimal = Decimal(0)
-    discount_limited: Decimal = Decimal(0)
-    discount_ends_at: datetime | None = None
-    tax_rate: Decimal = Decimal(0)
-    metered: bool = False
-    trial_end_at: datetime | None = None
-    current_period_end: datetime | None = None
-    cancel_requested_at: datetime | None = None
-    cancel_at_period_end: bool = False
-    ended_at: datetime | None = None
-
-    @classmethod
-    def of(cls, subscription: Subscription, since: datetime | None = None) -> "State":
-        """The state of a record; without `since` it is taken to have been so from the subscription's start."""
-        shared = {one.name: getattr(subscription, one.name) for one in fields(cls) if hasattr(subscription, one.name)}
-        return cls(since=since or subscription.started_at, **shared)
-
-
-@dataclass(frozen=True, slots=True)
-class Contract:
-    """One subscription and all that is known of its history. Without a payer it is a customer of its own."""
-
-    subscription: str
-    payer: str | None
-    states: tuple[State, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -183,7 +56,7 @@ class Mrr:
     @property
     def arr(self) -> Decimal:
         """MRR times twelve: assumes that nothing changes."""
-        return _WIDE.multiply(self.total, Decimal(12))
+        return WIDE.multiply(self.total, Decimal(12))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -272,8 +145,8 @@ def mrr_at(contracts: Iterable[Contract], at: datetime, *, currency: str, rate: 
     native: dict[str, int] = {}
     counted = metered = 0
     for contract in contracts:
-        _, money, value = next((step for step in reversed(_steps(contract, policy)) if step[0] <= at), (at, "", 0))
-        metered += _runs_metered(contract, at, policy)
+        _, money, value = next((step for step in reversed(steps(contract, policy)) if step[0] <= at), (at, "", 0))
+        metered += runs_metered(contract, at, policy)
         if value:
             counted += 1
             for book in (native, books.setdefault(_customer(contract), {})):
@@ -351,117 +224,7 @@ def summed_daily_churn(days: Iterable[Movements]) -> Decimal | None:
 
 def rounded(amount: Decimal, currency: str) -> Decimal:
     """For display: half-up to the currency's minor unit."""
-    return amount.quantize(Decimal(1).scaleb(-decimals(currency)), rounding=ROUND_HALF_UP, context=_WIDE)
-
-
-# What one subscription is worth, and when.
-
-_OVER = frozenset({SubscriptionStatus.CANCELED, SubscriptionStatus.EXPIRED})
-#: Days and weeks of a month; months and years need no convention.
-_PER_MONTH = {
-    IntervalRule.CALENDAR: {"day": Fraction(365, 12), "week": Fraction(52, 12)},
-    IntervalRule.SIMPLE: {"day": Fraction(30), "week": Fraction(4)},
-}
-
-
-def _intervals_per_month(interval: Interval, rule: IntervalRule) -> Fraction:
-    per_month = {"month": Fraction(1), "year": Fraction(1, 12), **_PER_MONTH[rule]}.get(interval.unit)
-    if per_month is None or interval.count < 1:
-        raise DataError(f"not a billing interval: {interval.count} {interval.unit[:12]!r}", field="interval")
-    return per_month / interval.count
-
-
-@lru_cache(maxsize=4096)
-def _normalised(
-    price: Decimal, tax_rate: Decimal, interval: Interval, currency: str, rule: IntervalRule, rounding: Rounding
-) -> int:
-    """Picos a month. Remembered, because a book of subscriptions has many contracts and few prices."""
-    value = Fraction(price) / (1 + Fraction(tax_rate)) * _intervals_per_month(interval, rule)
-    if rounding is not Rounding.EXACT:
-        minor = 10 ** decimals(currency)
-        half = Fraction(1, 2) if rounding is Rounding.MINOR_UNIT else Fraction(0)
-        value = Fraction(floor(value * minor + half), minor)
-    return round(value * _PICO)
-
-
-def _monthly(state: State, policy: Policy, *, limited: bool) -> int:
-    """Picos a month; `limited` says whether a temporary discount runs."""
-    price = state.amount
-    if policy.discounts is not Discounts.NONE:
-        price = _WIDE.subtract(price, state.discount_forever)
-    if policy.discounts is Discounts.ALL and limited:
-        price = _WIDE.subtract(price, state.discount_limited)
-    price = max(Decimal(0), price)
-    return _normalised(price, state.tax_rate, state.interval, state.currency, policy.interval, policy.rounding)
-
-
-def _counts(status: SubscriptionStatus, policy: Policy) -> bool:
-    if status is SubscriptionStatus.PAST_DUE:
-        return policy.delinquent is not Delinquent.NONE
-    if status is SubscriptionStatus.UNPAID:
-        return policy.delinquent is Delinquent.UNPAID
-    # One that is over counted until it ended, which may be all that we ever saw of it.
-    return status is SubscriptionStatus.ACTIVE or status in _OVER
-
-
-def _begin(state: State, before: State | None) -> datetime:
-    """A trial's end is known to the second; that it was converted is seen later, by the next sync."""
-    trial, trialed = state.trial_end_at, before is not None and before.status is SubscriptionStatus.TRIALING
-    return trial if trial and (trialed or trial > state.since) else state.since
-
-
-def _stop(state: State, after: State | None, policy: Policy) -> datetime | None:
-    """When the state says that the subscription stops to count. May lie before the state was first seen."""
-    stops = [state.ended_at] if state.ended_at else []
-    if policy.cancellation is Cancellation.AT_CANCELLATION:
-        if state.cancel_requested_at:
-            stops.append(state.cancel_requested_at)
-        elif state.cancel_at_period_end:
-            stops.append(state.since)
-    elif state.cancel_at_period_end and (due := state.current_period_end):
-        renewed = after is not None and after.since > due and after.status not in _OVER
-        stops += [] if renewed else [due]
-    if state.status in _OVER and not stops:
-        stops.append(state.since)
-    return min(stops, default=None)
-
-
-_Step = tuple[datetime, str, int]  # from then on, in this currency, picos a month
-
-
-def _steps(contract: Contract, policy: Policy) -> list[_Step]:
-    """The value of one contract over time, in order of time."""
-    states = sorted(contract.states, key=lambda state: state.since)
-    steps: list[_Step] = []
-    for state, before, after in zip(states, [None, *states], [*states[1:], None], strict=False):
-        begin, stop = _begin(state, before), _stop(state, after, policy)
-        # What a state knows about the time before it was seen (it ended, its trial ended) overrules the states before.
-        known_from = min(begin, state.since, stop or begin)
-        while steps and steps[-1][0] >= known_from:
-            steps.pop()
-        money = state.currency
-        if not _counts(state.status, policy) or (stop and stop <= begin):
-            steps.append((known_from, money, 0))
-            continue
-        if known_from < begin:
-            steps.append((known_from, money, 0))
-        expiry = state.discount_ends_at
-        steps.append((begin, money, _monthly(state, policy, limited=expiry is None or begin < expiry)))
-        if expiry and begin < expiry and (stop is None or expiry < stop):
-            steps.append((expiry, money, _monthly(state, policy, limited=False)))
-        if stop:
-            steps.append((stop, money, 0))
-    return steps
-
-
-def _runs_metered(contract: Contract, at: datetime, policy: Policy) -> bool:
-    if not any(state.metered for state in contract.states):
-        return False
-    state = max((s for s in contract.states if s.since <= at), key=lambda s: s.since, default=None)
-    if state is None or not state.metered or not _counts(state.status, policy):
-        return False
-    stop = _stop(state, None, policy)
-    return _begin(state, None) <= at and (stop is None or at < stop)
+    return amount.quantize(Decimal(1).scaleb(-decimals(currency)), rounding=ROUND_HALF_UP, context=WIDE)
 
 
 # What one customer did.
@@ -480,7 +243,7 @@ def _customer(contract: Contract) -> tuple[bool, str]:
 
 def _changes(contract: Contract, policy: Policy) -> Iterator[_Change]:
     money, value = "", 0
-    for at, new_money, new_value in _steps(contract, policy):
+    for at, new_money, new_value in steps(contract, policy):
         if new_money == money:
             if new_value != value:
                 yield _Change(at, money, new_value - value)
@@ -630,8 +393,8 @@ def _flow(ledgers: Sequence[_Ledger]) -> dict[str, Decimal]:
 
 
 def _decimal(picos: int) -> Decimal:
-    return Decimal(picos).scaleb(-12, _WIDE)
+    return Decimal(picos).scaleb(-12, WIDE)
 
 
 def _ratio(part: Decimal, whole: Decimal) -> Decimal | None:
-    return None if whole == 0 else _WIDE.divide(part, whole)
+    return None if whole == 0 else WIDE.divide(part, whole)

@@ -40,7 +40,7 @@ def _upsert(table: Table, key: tuple[str, ...], columns: tuple[str, ...], kept: 
 
 
 def upsert(conn: Connection, table: Table, rows: Sequence[Row], key: tuple[str, ...], kept: Iterable[str] = ()) -> None:
-    """Insert rows, or update those with the same key; `kept` columns are set on insert only. All rows have equal columns."""
+    """Insert rows, or update those with the same key; `kept` columns only on insert. All rows have equal columns."""
     if rows:
         conn.execute(_upsert(table, key, tuple(rows[0]), frozenset(kept), conn.dialect.name), rows)
 

@@ -1,0 +1,147 @@
+"""`tracker demo`: five sandbox providers on this machine, read over HTTP by the real connectors, and what comes out."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from time import monotonic
+from typing import Annotated, Any
+
+import msgspec
+import typer
+from sqlalchemy import insert, select, update
+
+from tracker import connections
+from tracker.cli import sync as syncing
+from tracker.cli.ground import now, open_ledger, out
+from tracker.connect.fetch import LOOPBACK
+from tracker.connect.pace import NoPace
+from tracker.connections import Deps
+from tracker.demo.server import Sandbox
+from tracker.errors import UsageError
+from tracker.settings import Settings, load_settings
+from tracker.store import tables
+from tracker.store.writes import connection_t
+
+CLOCK = "demo_clock"
+setting_t = tables.Setting.__table__  # type: ignore[attr-defined]
+
+#: The invented creator's streams: which earnings belong to which, in this order.
+CONNECTIONS = {"awin": "Gear reviews", "cj": "Gear reviews", "stripe": "Other", "woocommerce": "Shop", "ghost": "Newsletter"}
+RULES = (
+    ("Newsletter", "*TrailLetters*"),
+    ("Trail map app", "*Wegmarke*"),
+    ("Member area", "Member area*"),
+    ("Course", "*course*"),
+    ("Shop", "*e-book*"),
+    ("Shop", "*template*"),
+)
+
+
+def demo(
+    later: Annotated[int, typer.Option(metavar="DAYS", min=0, max=400, help="Move the sandbox's clock forward and sync again.")] = 0,
+    keep: Annotated[bool, typer.Option("--keep", help="Leave the sandbox running until Ctrl-C, to try commands against it.")] = False,
+) -> None:
+    """Play with invented providers: connect, sync and report, without an account anywhere."""
+    started = monotonic()
+    deps = open_ledger(_settings())
+    refuse_own_connections(deps)
+    with sandbox(deps, later) as playground:
+        deps = msgspec.structs.replace(deps, pace=NoPace(), now=lambda: playground.now)
+        out.print(f"Sandbox: {', '.join(playground.providers)} on this machine, {playground.now:%d %B %Y}. Nothing leaves it.")
+        rows = connect(deps, playground)
+        reports = syncing.run_all(deps, rows, None)
+        if not any(report.new or report.changed for report in reports):
+            out.print("Nothing changed since the last time: every row was known.")
+        show(deps)
+        out.print(f"\n{monotonic() - started:.0f} s. {next_steps(deps.settings)}", markup=False)
+        if keep:
+            hold(playground)
+    raise typer.Exit(syncing.code_of(reports))
+
+
+def _settings() -> Settings:
+    """The demo's own folder, unless TRACKER_DATA_DIR names one."""
+    if os.environ.get("TRACKER_DATA_DIR"):
+        return load_settings()
+    return load_settings({**os.environ, "TRACKER_DATA_DIR": str(load_settings().data_dir / "demo")})
+
+
+def refuse_own_connections(deps: Deps) -> None:
+    """Invented earnings never mix with real ones."""
+    from urllib.parse import urlsplit
+
+    own = [row.slug for row in connections.every(deps.engine) if urlsplit(row.options.get("base_url", "")).hostname not in LOOPBACK]
+    if own:
+        raise UsageError(
+            f"this ledger has connections of your own ({', '.join(own[:5])}).",
+            hint="Give the demo a folder of its own: TRACKER_DATA_DIR=./demo tracker demo",
+        )
+
+
+@contextmanager
+def sandbox(deps: Deps, later: int) -> Iterator[Sandbox]:
+    """The providers at the time of the demo's own clock, which stands still, so that a second run finds nothing new."""
+    with deps.engine.begin() as conn:
+        stored = conn.execute(select(setting_t.c.value).where(setting_t.c.name == CLOCK)).scalar()
+        first, clock = (datetime.fromisoformat(text) for text in stored.split()) if stored else [now().replace(minute=0, second=0, microsecond=0)] * 2
+        clock += timedelta(days=later)
+        value = f"{first.isoformat()} {clock.isoformat()}"
+        if stored is None:
+            conn.execute(insert(setting_t).values(name=CLOCK, value=value))
+        else:
+            conn.execute(update(setting_t).where(setting_t.c.name == CLOCK).values(value=value))
+    with Sandbox(now=first) as playground:
+        playground.now = clock
+        yield playground
+
+
+def connect(deps: Deps, playground: Sandbox) -> list[Any]:
+    """Connections to every provider; those of an earlier run learn the new port."""
+    known = {row.slug: row for row in connections.every(deps.engine)}
+    for slug in playground.providers:
+        options = {"base_url": playground.url(slug)}
+        if slug in known:
+            with deps.engine.begin() as conn:
+                values = {"options": {**known[slug].options, **options}}
+                conn.execute(update(connection_t).where(connection_t.c.slug == slug).values(values))
+        else:
+            connections.add(deps, slug, slug, credentials=playground.credentials(slug), options=options, stream=CONNECTIONS.get(slug))
+    if not known:
+        add_rules(deps)
+    return connections.every(deps.engine)
+
+
+def add_rules(deps: Deps) -> None:
+    with deps.engine.begin() as conn:
+        for position, (stream, pattern) in enumerate(RULES):
+            stream_id = connections.find_or_make_stream(conn, stream, deps.now().astimezone(UTC))
+            conn.execute(insert(tables.StreamRule).values(stream_id=stream_id, position=position, product=pattern))
+
+
+def show(deps: Deps) -> None:
+    """Income by month and stream, what is open or was taken back, payouts."""
+
+
+def next_steps(settings: Settings) -> str:
+    prefix = f"TRACKER_DATA_DIR={settings.data_dir} .venv/bin/tracker"
+    return (
+        f"What next:\n"
+        f"  {prefix} income --by recurrence     the same ledger, asked by hand\n"
+        f"  {prefix} mrr                        subscriptions this month\n"
+        f"  {prefix} demo --later 10            ten days on: sales are approved, reversed, paid\n"
+        f"  .venv/bin/tracker connection add awin --slug awin     your own account, in a ledger of its own"
+    )
+
+
+def hold(playground: Sandbox) -> None:
+    """Wait for Ctrl-C."""
+    from threading import Event
+
+    for slug in playground.providers:
+        out.print(f"  {slug:12} {playground.url(slug)}", markup=False)
+    out.print("The sandbox runs until Ctrl-C.")
+    try:
+        Event().wait()
+    except KeyboardInterrupt:
+        out.print("Stopped.")
