@@ -6,7 +6,7 @@ Run: `.venv/bin/python benchmarks/recurrence.py [--seeds 301,302] [--groups 2000
 import argparse
 import sys
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
 from statistics import median
@@ -78,9 +78,10 @@ def print_scores(title: str, judge: Judge, groups: Iterable[History]) -> None:
     print(f"{title:46}{cells}{sum(scores.values()) / len(CLASSES):>10.3f}")
 
 
-def print_confusion(groups: Iterable[History]) -> None:
+def confusion(by_scenario: Mapping[str, Sequence[tuple[Recurrence, Recurrence]]]) -> None:
+    """Print what was taken for what."""
     letters = {label: label.value[0].upper() for label in CLASSES}
-    for scenario, found in sorted(judged(ours, groups).items()):
+    for scenario, found in sorted(by_scenario.items()):
         counts = Counter(found)
         right = sum(n for (truth, verdict), n in counts.items() if truth == verdict)
         wrong = ", ".join(
@@ -123,7 +124,7 @@ def main() -> None:
     print_scores("days and amounts only", ours, without_facts(groups))
 
     print("\nConfusion by scenario, truth>verdict (R recurring, O one-off, I instalment)")
-    print_confusion(everything)
+    confusion(judged(ours, everything))
 
     took = seconds(everything)
     print(f"\n{total / took:,.0f} charges/s on one core ({total / len(everything):.1f} per group)")

@@ -29,7 +29,7 @@ from tracker.connect.paging import Pager, Pages, Step
 from tracker.connect.plans import Snapshot, iso_naive, updated_since
 from tracker.connect.webhook import body_hmac
 from tracker.errors import AuthRejected, DataError, NotFound, ProviderError, RightMissing, Unavailable, UnexpectedData
-from tracker.records import Earning, Kind, Recurrence, Settlement, Status, Subscription, SubscriptionStatus
+from tracker.records import Earning, Invoice, Kind, Recurrence, Settlement, Status, Subscription, SubscriptionStatus
 
 # --- asking -----------------------------------------------------------------------------------------------------------
 
@@ -434,6 +434,16 @@ connector = Connector(
                     cancel_at_period_end=cancels,
                     ended_at=ended_at,
                     provider_status=_word,
+                ),
+                make(
+                    Invoice,
+                    when=lambda row: is_order(row) and row.get("parent_id") not in (None, 0, "0"),
+                    external_id=lambda row: f"{as_text(row['id'])}:parent",
+                    payment_ref=text("parent_id"),  # the first order does not name its subscription
+                    recurrence=Recurrence.RECURRING,
+                    subscription_ref=text("id"),
+                    interval=interval("billing_period", "billing_interval"),
+                    payer=payer,
                 ),
             ),
         ),

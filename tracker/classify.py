@@ -15,19 +15,22 @@ The first answer wins, and which one it was is kept in `recurrence_by`:
 """
 
 from collections import defaultdict
-from collections.abc import Sequence
-from typing import Any, NamedTuple
+from collections.abc import Callable, Container, Hashable, Sequence
+from datetime import date
+from itertools import groupby
+from typing import Any
 
 from sqlalchemy import Connection, and_, bindparam, case, func, literal, or_, select, true, update
 from sqlalchemy.sql import ColumnElement
 
 from tracker.ledger import Book, invoice_t, program_t, subscription_t
-from tracker.money import to_micros
 from tracker.months import day_of
 from tracker.records import CORRECTIONS, Kind, Recurrence
 from tracker.recurrence.charges import Charge, Hints
-from tracker.recurrence.infer import infer
-from tracker.store import tables, writes
+from tracker.recurrence.facts import Facts, Paid
+from tracker.recurrence.infer import SILENCES, infer
+from tracker.recurrence.parts import counted_part, without_count
+from tracker.store import charges, tables, writes
 from tracker.store.writes import connection_t
 from tracker.store.writes import earning_t as e
 
@@ -46,10 +49,6 @@ REASONS = {
     "pattern": "{}",
     "default": "nothing speaks for repetition",
 }
-#: Payers or orders whose charges are judged together in one query.
-_GROUPS = 200
-#: Newest charges of one payer that are looked at.
-_CHARGES_MAX = 5_000
 
 
 def reason(by: str, detail: str | None) -> str:
@@ -60,6 +59,7 @@ def reason(by: str, detail: str | None) -> str:
 def classify(conn: Connection, book: Book, processors: Sequence[int]) -> None:
     """Decide the recurrence and stream of the connection's fresh earnings, and of older ones in the same pattern."""
     mine = and_(e.c.connection_id == book.connection_id, e.c.fresh)
+    writes.mark_dirty_where(conn, mine)  # also of rows that were only touched by an invoice or a paired order
     _set(conn, and_(mine, e.c.recurrence_by != "default"), Recurrence.ONE_OFF, "default", None, interval=None)
     undecided = and_(mine, e.c.recurrence_by == "default")
     for condition, word in ((e.c.override_recurrence, "override"), (e.c.said_recurrence, "provider")):
@@ -77,7 +77,7 @@ def classify(conn: Connection, book: Book, processors: Sequence[int]) -> None:
     )
     _set(conn, and_(undecided, e.c.program.in_(marked)), Recurrence.RECURRING, "program", None, interval=None)
     _from_patterns(conn, book)
-    _from_origins(conn, book.connection_id, undecided)
+    _from_origins(conn, book.connection_id)
     assign_streams(conn, mine)
     conn.execute(update(e).where(mine).values(fresh=False))
 
@@ -106,7 +106,7 @@ def _from_invoices(conn: Connection, book: Book, undecided: ColumnElement[bool])
         .where(
             undecided,
             i.c.connection_id == book.connection_id,
-            or_(i.c.payment_ref == e.c.payment_ref, i.c.payment_ref == e.c.gateway_ref),
+            or_(*(i.c.payment_ref == ref for ref in (e.c.payment_ref, e.c.gateway_ref, e.c.external_id))),
         )
         .values(
             recurrence=i.c.recurrence,
@@ -166,119 +166,177 @@ def _from_shops(conn: Connection, processors: Sequence[int], undecided: ColumnEl
         .values(
             recurrence=func.coalesce(shop.c.said_recurrence, literal(Recurrence.RECURRING.value)),
             recurrence_by="shop",
+            kind=shop.c.kind,
             recurrence_reason=None,
             recurrence_interval=shop.c.said_interval,
         )
     )
 
 
-def _from_origins(conn: Connection, connection_id: int, undecided: ColumnElement[bool]) -> None:
-    """A refund takes back what its sale was: recurring income stays net of its own refunds."""
+def _from_origins(conn: Connection, connection_id: int) -> None:
+    """A refund takes back what its sale was: recurring income stays net of its own refunds.
+
+    Both ways: a fresh correction looks for its earning, and an earning whose answer may be new is followed by its
+    older corrections.
+    """
     origin = e.alias("origin")
-    same = or_(
-        and_(e.c.origin_ref == origin.c.external_id, e.c.resource == origin.c.resource),
-        and_(e.c.origin_ref == origin.c.origin_ref, origin.c.kind.not_in(CORRECTIONS)),
-        and_(e.c.origin_ref.is_(None), e.c.gateway_ref == origin.c.gateway_ref),
+    decided = origin.c.recurrence_by != "default"
+    corrects = and_(
+        e.c.connection_id == connection_id,
+        e.c.kind.in_(CORRECTIONS),
+        e.c.recurrence_by.in_(("default", "correction")),
+        origin.c.connection_id == connection_id,
+        origin.c.kind.not_in(CORRECTIONS),
+        or_(
+            and_(e.c.origin_ref == origin.c.external_id, e.c.resource == origin.c.resource),
+            e.c.origin_ref == origin.c.origin_ref,
+            and_(e.c.origin_ref.is_(None), e.c.gateway_ref == origin.c.gateway_ref),
+        ),
+        or_(decided, e.c.recurrence_by == "correction"),
     )
-    conn.execute(
-        update(e)
-        .where(
-            undecided,
-            e.c.kind.in_(CORRECTIONS),
-            origin.c.connection_id == connection_id,
-            origin.c.kind.not_in(CORRECTIONS),
-            origin.c.recurrence_by != "default",
-            same,
+    for touched in (e.c.fresh, and_(~e.c.fresh, origin.c.fresh, e.c.recurrence != origin.c.recurrence)):
+        months = select(e.c.earned_month).where(corrects, touched).distinct()
+        writes.mark_dirty(conn, connection_id, conn.execute(months).scalars())
+        conn.execute(
+            update(e)
+            .where(corrects, touched)
+            .values(
+                recurrence=origin.c.recurrence,
+                recurrence_by=case((decided, "correction"), else_="default"),
+                recurrence_interval=origin.c.recurrence_interval,
+            )
         )
-        .values(
-            recurrence=origin.c.recurrence, recurrence_by="correction", recurrence_interval=origin.c.recurrence_interval
-        )
-    )
 
 
 # --- patterns ---
 
-
-class _Group(NamedTuple):
-    payer: str | None
-    program: str | None
-    product: str | None
-    order_ref: str | None
+Rows = Sequence[Any]
 
 
 def _from_patterns(conn: Connection, book: Book) -> None:
-    """Judge the charges of every payer, or order of a program, that has a fresh undecided earning."""
-    connection_id = book.connection_id
-    mine = and_(e.c.connection_id == connection_id, e.c.fresh, e.c.recurrence_by == "default")
-    payers = list(conn.execute(select(e.c.payer).where(mine, e.c.payer.is_not(None)).distinct()).scalars())
-    for part in _parts(payers):
-        _judge(conn, book, and_(e.c.connection_id == connection_id, e.c.payer.in_(part)))
-    orders = select(e.c.order_ref).where(mine, e.c.payer.is_(None), e.c.order_ref.is_not(None)).distinct()
-    repeated = (
-        select(e.c.order_ref)
-        .where(e.c.connection_id == connection_id, e.c.payer.is_(None), e.c.order_ref.in_(orders))
-        .group_by(e.c.order_ref)
-        .having(func.count() >= 3)
-    )
-    for part in _parts(list(conn.execute(repeated).scalars())):
-        _judge(conn, book, and_(e.c.connection_id == connection_id, e.c.payer.is_(None), e.c.order_ref.in_(part)))
+    """Judge every payer with a fresh undecided charge or a series that fell silent; then what has no payer.
+
+    Where a product turns out to be sold in parts, the series of its other payers are looked at again.
+    """
+    here = book.connection_id
+    judge = _Judge(conn, book)
+    fresh = charges.fresh_payers(conn, here)
+    as_of = conn.execute(select(connection_t.c.as_of).where(connection_t.c.id == here)).scalar_one()
+    quiet = charges.quiet_payers(conn, here, as_of, book.now, SILENCES) if as_of and as_of < book.now else {}
+    judge.payers({**fresh, **quiet}, again=quiet)
+    if judge.sold_in_parts:
+        others = charges.payers_of(conn, here, sorted(judge.sold_in_parts))
+        judge.payers(others, again=others)
+    for rows in charges.of_orders(conn, here):
+        judge.groups(rows, _order_of)
+    for rows in charges.of_programs(conn, here):
+        judge.groups(rows, _price_of)
 
 
-def _parts(items: list[str | None]) -> list[list[str | None]]:
-    return [items[start : start + _GROUPS] for start in range(0, len(items), _GROUPS)]
+def _product_of(row: Any) -> Hashable:
+    return row.payer, row.program, without_count(row.product)
 
 
-def _judge(conn: Connection, book: Book, condition: ColumnElement[bool]) -> None:
-    columns = (e.c.id, e.c.payer, e.c.program, e.c.product, e.c.order_ref, e.c.earned_at, e.c.earned_month, e.c.net,
-               e.c.gross, e.c.currency, e.c.connection_id, e.c.recurrence, e.c.recurrence_by, e.c.recurrence_reason, e.c.recurrence_interval)  # fmt: skip
-    groups: dict[_Group, list[Any]] = defaultdict(list)
-    rows = conn.execute(
-        select(*columns)
-        .where(condition, e.c.recurrence_by.in_(("default", "pattern")), e.c.kind.not_in(CORRECTIONS))
-        .order_by(e.c.earned_at, e.c.id)
-    )
-    for row in rows:
-        group = _Group(row.payer, row.program, row.product, row.order_ref if row.payer is None else None)
-        groups[group].append(row)
-    updates = []
-    for charges in groups.values():
-        newest = charges[-_CHARGES_MAX:]
-        if len(newest) >= 2:  # two parts of a purchase by instalments may name their number
-            updates += _changed(newest, book)
-    if updates:
+def _order_of(row: Any) -> Hashable:
+    return row.program, row.order_ref
+
+
+def _price_of(row: Any) -> Hashable:
+    return row.program, row.currency, row.micros
+
+
+class _Judge:
+    """Judges groups of charges and writes what changed, one set of rows at a time."""
+
+    def __init__(self, conn: Connection, book: Book) -> None:
+        self._conn, self._book = conn, book
+        self._as_of = day_of(book.now, book.zone)
+        self._facts: dict[tuple[str | None, str], Facts] = {}
+        self._summed_up: set[str | None] = set()
+        self.sold_in_parts: set[str] = set()
+
+    def payers(self, counts: dict[str, int], again: Container[str]) -> None:
+        """Of the payers in `again` all groups are judged, of the others those with a fresh charge."""
+        for rows in charges.of_payers(self._conn, self._book.connection_id, counts):
+            self._sum_up({row.product for row in rows if row.fresh or row.payer in again})
+            self.groups(rows, _product_of, again)
+
+    def groups(self, rows: Rows, key: Callable[[Any], Hashable], again: Container[str] = ()) -> None:
+        found: defaultdict[Hashable, list[Any]] = defaultdict(list)
+        for row in rows:
+            found[key(row)].append(row)
+        changed = []
+        for group in found.values():
+            if any(row.fresh for row in group) or group[0].payer in again:
+                changed += self._changed(group, unnamed=key is _price_of)
+        self._write(changed)
+
+    def _changed(self, rows: Rows, unnamed: bool) -> list[tuple[Any, tuple[Any, ...]]]:
+        if len(rows) == 1 and rows[0].recurrence_by == "default" and counted_part(rows[0].product) is None:
+            return []  # nothing can be told from it, and nothing was
+        days = [day_of(row.earned_at, self._book.zone) for row in rows]
+        hints = Hints(as_of=self._as_of, payer_known=False) if unnamed else self._hints(rows, days)
+        found = infer(
+            [
+                Charge(day, row.micros, row.currency, row.product, row.order_ref)
+                for day, row in zip(days, rows, strict=True)
+            ],
+            hints,
+        )
+        changed = []
+        for row, verdict in zip(rows, found, strict=True):
+            new: tuple[Any, ...] = (Recurrence.ONE_OFF.value, "default", None, None)
+            if verdict.recurrence != Recurrence.ONE_OFF:
+                told = f"{verdict.reason}, told without a payer" if unnamed else verdict.reason
+                new = (verdict.recurrence.value, "pattern", told, str(verdict.interval) if verdict.interval else None)
+            if new != (row.recurrence, row.recurrence_by, row.recurrence_reason, row.recurrence_interval):
+                changed.append((row, new))
+                if Recurrence.INSTALMENT in (new[0], row.recurrence) and new[0] != row.recurrence and row.product:
+                    self.sold_in_parts.add(row.product)
+        return changed
+
+    # --- what other payers tell ---
+
+    def _sum_up(self, products: set[str | None]) -> None:
+        """Read what all payers paid for the products, unless that was done. On a first load one query does for all."""
+        if products <= self._summed_up:
+            return
+        fresh = charges.fresh_products(self._conn, self._book.connection_id)
+        wanted = sorted({*products, *fresh} - self._summed_up, key=lambda product: product or "")
+        wanted = [product for product in wanted if counted_part(product) is None]
+        self._summed_up.update(products, fresh)
+        lines = charges.paid_for(self._conn, self._book.connection_id, wanted)
+        for (_, product, currency), group in groupby(lines, key=lambda line: (line.payer, line.product, line.currency)):
+            facts = self._facts.setdefault((product, currency), Facts(self._as_of))
+            facts.add([Paid(line.micros, line.charges, line.first.date(), line.last.date()) for line in group])
+
+    def _hints(self, rows: Rows, days: Sequence[date]) -> Hints:
+        product, currency = rows[0].product, rows[0].currency
+        facts = self._facts.get((product, currency))
+        if len(rows) == 1 or facts is None or rows[0].payer is None:
+            return Hints(as_of=self._as_of)
+        by_amount: defaultdict[int, list[date]] = defaultdict(list)
+        for row, day in zip(rows, days, strict=True):
+            if row.currency == currency:
+                by_amount[row.micros].append(day)
+        own = [Paid(micros, len(paid), min(paid), max(paid)) for micros, paid in by_amount.items()]
+        prices = facts.full_prices(own) if product is not None else ()
+        return Hints(as_of=self._as_of, full_prices=prices, endings=facts.endings(own))
+
+    # --- writing ---
+
+    def _write(self, changed: list[tuple[Any, tuple[Any, ...]]]) -> None:
+        if not changed:
+            return
         names = ("recurrence", "recurrence_by", "recurrence_reason", "recurrence_interval")
-        statement = (
-            update(e).where(e.c.id == bindparam("row_id")).values({name: bindparam(f"new_{name}") for name in names})
+        prefixed = [f"new_{name}" for name in names]
+        values: dict[str, Any] = {name: bindparam(key) for name, key in zip(names, prefixed, strict=True)}
+        # Fresh again, so that its corrections follow.
+        statement = update(e).where(e.c.id == bindparam("row_id")).values(values | {"fresh": True})
+        self._conn.execute(
+            statement, [{"row_id": row.id, **dict(zip(prefixed, new, strict=True))} for row, new in changed]
         )
-        conn.execute(statement, [values for values, _ in updates])
-        for _, row in updates:
-            writes.mark_dirty(conn, row.connection_id, [row.earned_month])
-
-
-def _changed(rows: Sequence[Any], book: Book) -> list[tuple[dict[str, Any], Any]]:
-    charges = [
-        Charge(
-            day=day_of(row.earned_at, book.zone),
-            micros=to_micros(row.gross if row.gross is not None else row.net),
-            currency=row.currency,
-            order_ref=row.order_ref,
-            product=row.product,
-        )
-        for row in rows
-    ]
-    hints = Hints(as_of=day_of(book.now, book.zone), payer_known=rows[0].payer is not None)
-    changed = []
-    for row, verdict in zip(rows, infer(charges, hints), strict=True):
-        pattern = verdict.recurrence != Recurrence.ONE_OFF
-        new = {
-            "recurrence": verdict.recurrence.value,
-            "recurrence_by": "pattern" if pattern else "default",
-            "recurrence_reason": verdict.reason if pattern else None,
-            "recurrence_interval": str(verdict.interval) if verdict.interval and pattern else None,
-        }
-        if any(getattr(row, name) != value for name, value in new.items()):
-            changed.append(({"row_id": row.id, **{f"new_{name}": value for name, value in new.items()}}, row))
-    return changed
+        writes.mark_dirty(self._conn, self._book.connection_id, {row.earned_month for row, _ in changed})
 
 
 # --- streams ---

@@ -17,7 +17,7 @@ from tracker.connect.connector import Connector, Resource
 from tracker.connect.fields import Row
 from tracker.connect.normalise import Prepared, Pseudonym, normalise, prepare, row_key
 from tracker.connect.rows import decode, digest
-from tracker.errors import DataError
+from tracker.errors import DataError, MoneyError
 from tracker.money import convert_micros, from_micros, to_micros
 from tracker.months import day_of, month_of
 from tracker.rates import Rates
@@ -269,7 +269,10 @@ def convert(book: Book, record: records.Earning) -> tuple[Any, Any]:
     found = book.rates.rate(record.currency, book.currency, day_of(record.earned_at, book.zone))
     if found is None:
         return None, None
-    return from_micros(convert_micros(to_micros(record.net), found[0])), found[1]
+    try:
+        return from_micros(convert_micros(to_micros(record.net), found[0])), found[1]
+    except MoneyError:  # beyond what the ledger can hold: listed as not converted
+        return None, None
 
 
 def note_changes(conn: Connection, book: Book, pairs: Sequence[tuple[Any, Mapping[str, Any]]]) -> None:
@@ -328,6 +331,12 @@ def _write_subscriptions(conn: Connection, book: Book, resource: str, found: Map
     for row in rows:
         if row["external_id"] in before:
             _note_subscription(conn, book, before[row["external_id"]], row)
+    other_rhythm = [
+        row["external_id"]
+        for row in rows
+        if row["external_id"] not in before or before[row["external_id"]].interval != row["interval"]
+    ]
+    writes.refresh_subscribed(conn, book.connection_id, other_rhythm)
 
 
 def _note_subscription(conn: Connection, book: Book, old: Any, new: Mapping[str, Any]) -> None:
@@ -378,7 +387,14 @@ def _write_programs(conn: Connection, book: Book, resource: str, found: Mapping[
 def _write_invoices(conn: Connection, book: Book, resource: str, found: Mapping[str, tuple[str, Any]]) -> None:
     rows = [_owned(book, resource, None, record) for _, record in found.values()]
     writes.upsert(conn, invoice_t, rows, _KEY)
-    writes.refresh_paid_by(conn, book.connection_id, [row["payment_ref"] for row in rows])
+    writes.refresh_paid_by(
+        conn, book.connection_id, earning_resources(book.connector), [row["payment_ref"] for row in rows]
+    )
+
+
+def earning_resources(connector: Connector) -> list[str]:
+    """The resources of a connector that make earnings."""
+    return [one.name for one in connector.resources if any(maker.record is records.Earning for maker in one.makes)]
 
 
 def _owned(book: Book, resource: str, key: str | None, record: Any) -> dict[str, Any]:

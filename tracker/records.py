@@ -207,7 +207,7 @@ class Program(msgspec.Struct, frozen=True, kw_only=True):
 class Invoice(msgspec.Struct, frozen=True, kw_only=True):
     """What a billing system knows about a payment that its ledger row does not say.
 
-    `payment_ref` equals an earning's `gateway_ref` or `payment_ref` in the same connection.
+    `payment_ref` equals an earning's `gateway_ref`, `payment_ref` or `external_id` in the same connection.
     """
 
     external_id: str

@@ -11,9 +11,9 @@ from typing import Any
 from sqlalchemy import Connection, and_, bindparam, exists, func, or_, select, update
 
 from tracker.connect import catalog
-from tracker.ledger import Book, note_changes, payout_item_t, payout_t
+from tracker.ledger import Book, earning_resources, note_changes, payout_item_t, payout_t
 from tracker.months import month_of
-from tracker.records import Earning, PayoutStatus, Role, Settlement, Status
+from tracker.records import PayoutStatus, Role, Settlement, Status
 from tracker.store import writes
 from tracker.store.writes import connection_t
 from tracker.store.writes import earning_t as e
@@ -86,12 +86,12 @@ def _approved_month(book: Book, row: Any, status: Status) -> int | None:
 
 def _settle_payouts(conn: Connection, book: Book) -> None:
     """Earnings inside a payout are as settled as the payout is."""
-    earning_resources = [
-        resource.name
-        for resource in book.connector.resources
-        if any(maker.record is Earning for maker in resource.makes)
-    ]
     i = payout_item_t.c
+    mine = payout_t.c.connection_id == book.connection_id
+    unsettled = select(payout_t.c.external_id).where(mine, payout_t.c.settled_as.is_distinct_from(payout_t.c.status))
+    moved = select(payout_item_t.c.earning_ref).where(
+        payout_item_t.c.connection_id == book.connection_id, payout_item_t.c.payout_ref.in_(unsettled)
+    )
     inside = (
         select(e, payout_t.c.status.label("payout_status"), payout_t.c.external_id.label("payout_id"),
                payout_t.c.arrives_at, payout_t.c.created_at)
@@ -99,8 +99,8 @@ def _settle_payouts(conn: Connection, book: Book) -> None:
         .join(payout_t, and_(payout_t.c.connection_id == e.c.connection_id, payout_t.c.external_id == i.payout_ref))
         .where(
             e.c.connection_id == book.connection_id,
-            e.c.resource.in_(earning_resources),
-            or_(e.c.fresh, payout_t.c.settled_as.is_distinct_from(payout_t.c.status)),
+            e.c.resource.in_(earning_resources(book.connector)),
+            or_(e.c.fresh, e.c.external_id.in_(moved)),
         )
         .order_by(payout_t.c.created_at)
     )  # fmt: skip

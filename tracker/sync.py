@@ -27,6 +27,7 @@ from tracker.connect.rows import Page, decode, digest
 from tracker.connections import Deps
 from tracker.errors import (
     AuthRejected,
+    DataError,
     NotFound,
     ProviderError,
     RateLimited,
@@ -39,7 +40,7 @@ from tracker.ledger import Book, Taken, payout_t
 from tracker.records import Settlement, Status
 from tracker.settle import pair, processors_of, settle
 from tracker.store import rollup, writes
-from tracker.store.database import reading
+from tracker.store.database import database_errors, explained, reading
 from tracker.store.writes import connection_t, earning_t, run_t, state_t
 
 Outcome = Literal["ok", "partial", "failed"]
@@ -89,10 +90,11 @@ def sync(
 ) -> Report:
     """Bring one connection up to date. With `since` everything from there is read again.
 
-    Raises UsageError when somebody else is syncing it; every other trouble ends in the report.
+    Raises UsageError when somebody else is syncing it and ConfigError when the database takes not even the start of a
+    run; every other trouble ends in the report.
     """
     now = deps.now()
-    with deps.engine.begin() as conn:
+    with database_errors(deps.engine), deps.engine.begin() as conn:
         lease = schedule.claim(conn, connection_id, now)
         row = conn.execute(select(connection_t).where(connection_t.c.id == connection_id)).one()
         _close_dead_runs(conn, connection_id, now)
@@ -145,13 +147,13 @@ class _Run:
 
     def read(self) -> None:
         """Every resource, then the steps after the pages; a resource in trouble does not stop the others."""
-        troubles: list[ProviderError] = []
+        troubles: list[TrackerError] = []
         try:
             for resource in self.client.connector.resources:
                 try:
                     self.read_resource(resource)
-                except ProviderError as error:
-                    if resource.absent is not None and resource.absent(error):
+                except (ProviderError, DataError) as error:
+                    if isinstance(error, ProviderError) and resource.absent is not None and resource.absent(error):
                         self.report.notes.append(f"{resource.name}: this account does not have it.")
                     elif isinstance(error, AuthRejected | RateLimited) and not isinstance(error, RightMissing):
                         raise  # nothing else will be answered either
@@ -174,8 +176,15 @@ class _Run:
             dict(found.state) if found else {}, found.resume if found else None, found.revision if found else 0
         )
         known = _Known(self.deps.engine, self.row.id, resource.name)
-        for leg in resource.plan.legs(dict(place.state), self.when, known, lambda leg: self._read_only(resource, leg)):
-            self.read_leg(resource, leg, place)
+        for _ in range(2):
+            legs = resource.plan.legs(dict(place.state), self.when, known, lambda leg: self._read_only(resource, leg))
+            for leg in legs:
+                begun = place.begun(leg)
+                self.read_leg(resource, begun or leg, place)
+                if begun and begun.done != leg.done:
+                    break  # it was finished as it was begun: plan anew for what came since then
+            else:
+                return
 
     def _read_only(self, resource: Resource, leg: Leg) -> Iterator[Page]:
         for _, page, _ in self.client.pages(resource, leg):
@@ -229,7 +238,12 @@ class _Run:
             place.revision += bool(taken.changed)
             if not taken.quarantined:
                 writes.remember_page(conn, self.row.id, resource.name, key, mark, place.revision)
-            resume = {"leg": leg.key, "step": msgspec.to_builtins(following)} if following else None
+            resume = None
+            if following and (leg.paging or resource.paging).resumable:
+                resume = {
+                    "leg": leg.key, "params": dict(leg.params), "done": dict(leg.done),
+                    "step": msgspec.to_builtins(following),
+                }  # fmt: skip
             values = {"state": place.state, "resume": resume, "revision": place.revision}
             writes.save_place(conn, self.row.id, resource.name, values)
         self.report.add(taken)
@@ -240,7 +254,10 @@ class _Run:
         """Whether a listing from the newest row back has come to rows that are old and known (or before the start)."""
         if leg.time is None or leg.stop_before is None or not page.rows:
             return False
-        oldest: datetime = leg.time.read(decode(page.rows[-1]))
+        try:
+            oldest: datetime = leg.time.read(decode(page.rows[-1]))
+        except (DataError, UnexpectedData):  # that row went to quarantine; another will tell
+            return False
         return oldest < leg.stop_before and (unchanged or leg.stop_before <= self.when.since)
 
     def withdraw_unseen(self, conn: Connection, resource: Resource, leg: Leg, seen: set[str]) -> None:
@@ -286,7 +303,8 @@ def finish(conn: Connection, book: Book, deps: Deps) -> None:
     processors = processors_of(conn)
     settle(conn, book)
     touched = pair(conn, processors, book.connection_id)
-    for connection_id in sorted({book.connection_id, *touched}):
+    # Shops first: the processor's rows learn from their paired orders.
+    for connection_id in sorted({book.connection_id, *touched}, key=lambda one: (one in processors, one)):
         classify(
             conn, book if connection_id == book.connection_id else other_book(conn, book, connection_id), processors
         )
@@ -311,6 +329,12 @@ class _Place(msgspec.Struct):
         if self.resume is None or self.resume.get("leg") != leg.key:
             return None
         return msgspec.convert(self.resume["step"], Step)
+
+    def begun(self, leg: Leg) -> Leg | None:
+        """The same leg as a killed run asked for it: its steps lead on only there, and only so far does it reach."""
+        if self.resume is None or self.resume.get("leg") != leg.key:
+            return None
+        return msgspec.structs.replace(leg, params=self.resume["params"], done=self.resume["done"])
 
     def begin(self, leg: Leg) -> None:
         for name, value in leg.begin.items():
@@ -368,7 +392,7 @@ def _finish(deps: Deps, row: Any, run_id: int, lease: str, report: Report, troub
         report.outcome = "partial" if report.quarantined else "ok"
         values["as_of"] = now
     else:
-        report.outcome, report.error, report.message = "failed", type(trouble).__name__, _told(trouble)
+        report.outcome, report.error, report.message = "failed", type(trouble).__name__, _told(trouble, deps.engine)
         failures = row.failures + 1
         asked = trouble.retry_after_s if isinstance(trouble, RateLimited) else None
         pause = schedule.back_off_s(failures, asked, random.Random(run_id))  # noqa: S311 - spreads retries, no secret
@@ -384,13 +408,16 @@ def _finish(deps: Deps, row: Any, run_id: int, lease: str, report: Report, troub
         name: getattr(report, name)
         for name in ("outcome", "pages", "rows", "new", "changed", "quarantined", "error", "message")
     }
-    with deps.engine.begin() as conn:
-        schedule.release(conn, row.id, lease, values)
-        conn.execute(update(run_t).where(run_t.c.id == run_id).values(finished_at=now, **counts))
+    try:
+        with deps.engine.begin() as conn:
+            schedule.release(conn, row.id, lease, values)
+            conn.execute(update(run_t).where(run_t.c.id == run_id).values(finished_at=now, **counts))
+    except DBAPIError as error:  # the lease runs out by itself, and the next run closes this one
+        if trouble is None:
+            report.outcome, report.error, report.message = "failed", type(error).__name__, _told(error, deps.engine)
 
 
-def _told(trouble: BaseException) -> str:
+def _told(trouble: BaseException, engine: Engine) -> str:
     if isinstance(trouble, DBAPIError):
-        what = str(trouble.orig).strip().splitlines()[0] if trouble.orig else type(trouble).__name__
-        return f"the database answered: {what}. What was written before is safe; the next sync goes on from there."
+        return f"{explained(trouble, engine)} What was written before is safe; the next sync goes on from there."
     return str(trouble)

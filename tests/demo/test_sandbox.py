@@ -70,7 +70,8 @@ def test_the_same_start_tells_the_same_rows_in_a_later_month() -> None:
             lambda story: {row.id: row.net for row in story.movements if row.created <= NOW},
             lambda story: {member.id: member.person.email for member in story.members if member.joined <= later},
         ):
-            assert told(june.history) == told(july.history)
+            apart = set(told(june.history).items()) ^ set(told(july.history).items())
+            assert not list(apart)[:5]
 
 
 def test_the_clock_stays_inside_the_history(sandbox: Sandbox) -> None:

@@ -26,7 +26,7 @@ class Prepared(msgspec.Struct):
 
 
 def prepare(resource: Resource, raw: bytes | msgspec.Raw, name: Pseudonym, detail: Callable[[Row], Row]) -> Prepared:
-    """Decode and scrub a row. A row that cannot be decoded or has no usable id comes back with a fault and the empty key.
+    """Decode and scrub a row. One that cannot be decoded or has no usable id comes back with a fault and no key.
 
     Raises what `detail` raises.
     """

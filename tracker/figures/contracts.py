@@ -1,10 +1,12 @@
 """One subscription: its history, what it is worth a month, and which of the tools' rules decide that.
 
 A contract's monthly value is worked out as a fraction and rounded once, half-even, to a millionth of a millionth (a
-"pico" below); everything after that is integer addition. The definitions follow the glossaries of the billing tools, which
-disagree; each point of disagreement is a named field of `Policy`, and `PRESETS` has the choices of some tools:
-docs.stripe.com/billing/subscriptions/analytics/glossary, help.chartmogul.com (articles 203299912, 4416682609426,
-201244842, 207340419), paddle.com/help/profitwell-metrics and TryGhost/Ghost, `getMRR` in its members repository.
+"pico" below); everything after that is integer addition.
+
+The definitions follow the glossaries of the billing tools, which disagree; each point of disagreement is a named field
+of `Policy`, and `PRESETS` has the choices of some tools: docs.stripe.com/billing/subscriptions/analytics/glossary,
+help.chartmogul.com (articles 203299912, 4416682609426, 201244842, 207340419), paddle.com/help/profitwell-metrics and
+TryGhost/Ghost, `getMRR` in its members repository.
 """
 
 from collections.abc import Mapping

@@ -12,17 +12,22 @@ from tracker.records import Recurrence
 from tracker.recurrence.chains import BELIEVED, Chain, Timeline, find_chains
 from tracker.recurrence.charges import Charge, Hints, Verdict
 from tracker.recurrence.crowd import CROWD, judge_crowd
+from tracker.recurrence.facts import CENTS
 from tracker.recurrence.parts import Series, counted_part, parts_log_odds
 from tracker.recurrence.proration import belongs_to
-from tracker.recurrence.rhythm import RHYTHMS, Rhythm
+from tracker.recurrence.rhythm import RHYTHMS, Rhythm, silence
 
 _NO_HINTS = Hints()
 _SHARED_ORDER = 2.0  # evidence, in log units, that payments under one order reference are one contract
 _PLAN_GOES_ON = 2.0  # evidence against parts: the payer has another series, or paid the same price beside it
 _MOST_OF_ONE_PAYER = 1000  # more is no single buyer, whatever the provider says
 _LOOSE = 0.8  # evidence asked of parts whose days show no rhythm
-_CENTS = 120_000  # how far parts of one price may differ by rounding, in millionths
 _PART_RHYTHMS = [rhythm for rhythm in RHYTHMS if rhythm.name in ("monthly", "every 4 weeks", "every 2 weeks")]
+#: Days of silence after which a group is to be judged again, by the interval found; None: without one.
+SILENCES: tuple[tuple[str | None, int], ...] = (
+    *((str(rhythm.interval), silence(rhythm)) for rhythm in RHYTHMS),
+    *((None, silence(rhythm)) for rhythm in _PART_RHYTHMS),
+)
 
 
 def infer(charges: Sequence[Charge], hints: Hints = _NO_HINTS) -> list[Verdict]:
@@ -130,7 +135,7 @@ class _Group:
         free = sorted(self._free(), key=lambda place: self.line.amounts[place])
         while free:
             low = self.line.amounts[free[0]]
-            equal = [place for place in free if self.line.amounts[place] - low <= _CENTS]
+            equal = [place for place in free if self.line.amounts[place] - low <= CENTS]
             free = free[len(equal) :]
             if 2 <= len(equal) <= 12:
                 self._take_if_parts(sorted(equal))
@@ -210,7 +215,7 @@ class _Group:
     def _series(self, rhythm: Rhythm, hits: list[int], missed: int) -> Series:
         last = self.line.days[hits[-1]]
         as_of = self.hints.as_of
-        ended = as_of is not None and as_of.toordinal() > last + rhythm.days + rhythm.late + 4
+        ended = as_of is not None and as_of.toordinal() >= last + silence(rhythm)
         references = {self.charges[hit].order_ref for hit in hits}
         shared = None if None in references else len(references) == 1
         return Series([self.line.amounts[hit] for hit in hits], missed, rhythm.days, ended, shared)

@@ -43,6 +43,12 @@ def counted_part(product: str | None) -> tuple[int, int] | None:
     return (part, parts) if 1 <= part <= parts and 2 <= parts <= _MOST_PARTS else None
 
 
+def without_count(product: str | None) -> str | None:
+    """The product that a text with counted parts is about: "Course" for "Course (2/3)"."""
+    match = _COUNTED.search(product) if product and counted_part(product) else None
+    return product if not product or not match else f"{product[: match.start()]}{product[match.end() :]}".strip()
+
+
 class Series(NamedTuple):
     """A regular series, as far as the question needs it. Amounts in millionths, in order of day."""
 

@@ -62,6 +62,11 @@ RHYTHMS = (
 )
 
 
+def silence(rhythm: Rhythm) -> int:
+    """Days after a charge until the next one is so late that the series counts as ended."""
+    return rhythm.days + rhythm.late + 5
+
+
 @lru_cache(maxsize=4096)
 def month_span(month: int) -> tuple[int, int]:
     """First day and length of a month, as ordinals. A month after the end of the calendar lies far in the future."""

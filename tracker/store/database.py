@@ -106,19 +106,24 @@ def database_errors(engine: Engine) -> Iterator[None]:
     try:
         yield
     except DBAPIError as error:
-        what = str(error.orig).strip().splitlines()[0] if error.orig else type(error).__name__
-        where = engine.url.database if engine.url.get_backend_name() == "sqlite" else engine.url.host
-        lower = what.lower()
-        if "locked" in lower:
-            hint = "Another process is writing; try again. If it stays locked, look for a hanging tracker process."
-        elif "readonly" in lower or "unable to open" in lower or "permission" in lower:
-            hint = "Check that the folder exists and that you may write to it (TRACKER_DATA_DIR)."
-        elif "full" in lower:
-            hint = "Free some space; what was written before is safe and the next sync goes on from there."
-        elif "malformed" in lower or "not a database" in lower:
-            hint = "The file is damaged or no database: restore a backup with `tracker restore`."
-        elif isinstance(error, OperationalError):
-            hint = "Check that the database runs and that TRACKER_DATABASE_URL is right."
-        else:
-            hint = ""
-        raise ConfigError(f"the database {where} answered: {what}.", hint=hint) from error
+        raise explained(error, engine) from error
+
+
+def explained(error: DBAPIError, engine: Engine) -> ConfigError:
+    """What is wrong with the database and what to do, in one line."""
+    what = str(error.orig).strip().splitlines()[0] if error.orig else type(error).__name__
+    where = engine.url.database if engine.url.get_backend_name() == "sqlite" else engine.url.host
+    lower = what.lower()
+    if "locked" in lower:
+        hint = "Another process is writing; try again. If it stays locked, look for a hanging tracker process."
+    elif "readonly" in lower or "unable to open" in lower or "permission" in lower:
+        hint = "Check that the folder exists and that you may write to it (TRACKER_DATA_DIR)."
+    elif "full" in lower:
+        hint = "Free some space; what was written before is safe and the next sync goes on from there."
+    elif "malformed" in lower or "not a database" in lower:
+        hint = "The file is damaged or no database: restore a backup with `tracker restore`."
+    elif isinstance(error, OperationalError):
+        hint = "Check that the database runs and that TRACKER_DATABASE_URL is right."
+    else:
+        hint = ""
+    return ConfigError(f"the database {where} answered: {what}.", hint=hint)

@@ -1,12 +1,12 @@
 """Writing in sets: kept rows, records, changes, page digests. Every write can be repeated without harm."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import lru_cache
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import msgspec
 import zstandard
-from sqlalchemy import Connection, Table, bindparam, delete, insert, or_, select, update
+from sqlalchemy import Connection, Dialect, Table, and_, bindparam, delete, insert, or_, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.sql.dml import Insert
 
@@ -29,20 +29,49 @@ Row = Mapping[str, Any]
 T = TypeVar("T")
 
 
+class _Upsert(NamedTuple):
+    """INSERT … ON CONFLICT (key) DO UPDATE of every given column that is neither key nor kept.
+
+    `text` and `bind` (columns with what turns their values into the driver's) spare SQLite SQLAlchemy's work on every
+    single row, which cost more than the insert itself.
+    """
+
+    statement: Insert
+    text: str
+    bind: tuple[tuple[str, Callable[[Any], Any] | None], ...]
+
+
 @lru_cache(maxsize=64)
-def _upsert(table: Table, key: tuple[str, ...], columns: tuple[str, ...], kept: frozenset[str], dialect: str) -> Insert:
-    """INSERT … ON CONFLICT (key) DO UPDATE of every given column that is neither key nor `kept`."""
-    statement: Any = (postgresql if dialect == "postgresql" else sqlite).insert(table)
+def _upsert(
+    table: Table, key: tuple[str, ...], columns: tuple[str, ...], kept: frozenset[str], dialect: Dialect
+) -> _Upsert:
+    statement: Any = (postgresql if dialect.name == "postgresql" else sqlite).insert(table)
+    statement = statement.values({name: bindparam(name) for name in columns}).inline()
     changed = {name: statement.excluded[name] for name in columns if name not in key and name not in kept}
-    if not changed:
-        return statement.on_conflict_do_nothing(index_elements=list(key))  # type: ignore[no-any-return]
-    return statement.on_conflict_do_update(index_elements=list(key), set_=changed)  # type: ignore[no-any-return]
+    if changed:
+        statement = statement.on_conflict_do_update(index_elements=list(key), set_=changed)
+    else:
+        statement = statement.on_conflict_do_nothing(index_elements=list(key))
+    compiled = statement.compile(dialect=dialect, column_keys=list(columns))
+    names = compiled.positiontup or ()
+    bind = tuple((name, table.c[name].type.dialect_impl(dialect).bind_processor(dialect)) for name in names)
+    return _Upsert(statement, str(compiled), bind)
 
 
 def upsert(conn: Connection, table: Table, rows: Sequence[Row], key: tuple[str, ...], kept: Iterable[str] = ()) -> None:
     """Insert rows, or update those with the same key; `kept` columns only on insert. All rows have equal columns."""
-    if rows:
-        conn.execute(_upsert(table, key, tuple(rows[0]), frozenset(kept), conn.dialect.name), rows)
+    if not rows:
+        return
+    plan = _upsert(table, key, tuple(rows[0]), frozenset(kept), conn.dialect)
+    if conn.dialect.name == "sqlite":
+        columns = ([row[name] for row in rows] for name, _ in plan.bind)
+        bound = (
+            values if process is None else [None if value is None else process(value) for value in values]
+            for values, (_, process) in zip(columns, plan.bind, strict=True)
+        )
+        conn.exec_driver_sql(plan.text, list(zip(*bound, strict=True)))
+    else:
+        conn.execute(plan.statement, rows)
 
 
 def chunks(items: Sequence[T]) -> Iterable[Sequence[T]]:
@@ -176,15 +205,22 @@ def mark_dirty_where(conn: Connection, condition: Any) -> None:
         mark_dirty(conn, row.connection_id, [row.earned_month])
 
 
-def refresh_paid_by(conn: Connection, connection_id: int, refs: Sequence[str]) -> None:
+def refresh_paid_by(conn: Connection, connection_id: int, resources: Sequence[str], refs: Sequence[str]) -> None:
     """Earnings that these payment references belong to are to be linked and classified again."""
+    e = earning_t.c
+    mine = e.connection_id == connection_id
+    for part in chunks(refs):
+        by_id = and_(mine, e.resource.in_(resources), e.external_id.in_(part))
+        paid_by = or_(by_id, *(and_(mine, ref.in_(part)) for ref in (e.payment_ref, e.gateway_ref)))
+        conn.execute(update(earning_t).where(paid_by).values(fresh=True))
+
+
+def refresh_subscribed(conn: Connection, connection_id: int, refs: Sequence[str]) -> None:
+    """Earnings of these subscriptions are to be classified again."""
     for part in chunks(refs):
         conn.execute(
             update(earning_t)
-            .where(
-                earning_t.c.connection_id == connection_id,
-                or_(earning_t.c.payment_ref.in_(part), earning_t.c.gateway_ref.in_(part)),
-            )
+            .where(earning_t.c.connection_id == connection_id, earning_t.c.subscription_ref.in_(part))
             .values(fresh=True)
         )
 

@@ -1,0 +1,187 @@
+"""The ledger after any story: changes, kills and resumes end where one undisturbed sync would."""
+
+import tempfile
+from collections.abc import Callable
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import hypothesis.strategies as st
+import pytest
+from hypothesis import HealthCheck, settings
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
+from sqlalchemy import text
+
+from tests.pretend import Provider, World, contract, earning
+from tracker.connect.plans import iso_z
+
+SLUGS = ("bank", "club", "network")
+#: What the provider alone decides. `paid_at` of a network and the trace of a withdrawal depend on when it was seen.
+FACTS = ("earning", "subscription", "payout", "payout_item", "invoice", "monthly_income")
+GROUPED = """
+select connection_id, earned_month, approved_month, paid_month, stream_id, program, currency, kind, status, settlement,
+       recurrence, estimated, paired, reporting_net is not null, count(*), sum(net), sum(reporting_net)
+from earning group by 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14
+"""
+ROLLED_UP = """
+select connection_id, earned_month, approved_month, paid_month, stream_id, program, currency, kind, status, settlement,
+       recurrence, estimated, paired, converted, earnings, net, reporting_net from monthly_income
+"""
+
+
+def same_sums(world: World) -> None:
+    def plain(rows: list[tuple[Any, ...]]) -> list[tuple[str, ...]]:
+        return sorted(tuple(str(int(v)) if isinstance(v, bool) else str(v) for v in row) for row in rows)
+
+    assert plain(world.ask(GROUPED)) == plain(world.ask(ROLLED_UP))
+
+
+class Story(RuleBasedStateMachine):
+    """Three providers go on living while they are read, not read, or read by a process that dies."""
+
+    url: Callable[[Path], str] = staticmethod(lambda folder: f"sqlite:///{folder}/tracker.db")
+
+    @initialize()
+    def begin(self) -> None:
+        self.folder = tempfile.TemporaryDirectory()
+        self.world = World(self.url(Path(self.folder.name)), Path(self.folder.name) / "data")
+        self.provider: Provider = self.world.provider
+        self.count = 0
+        for slug in SLUGS:
+            self.world.add(slug)
+
+    def teardown(self) -> None:
+        if not hasattr(self, "world"):
+            return
+        with self.folder, self.world as world:
+            for slug in SLUGS:
+                assert world.sync(slug).outcome == "ok"
+            self.nothing_is_left_to_do()
+            with tempfile.TemporaryDirectory() as other, World(f"sqlite:///{other}/t.db", Path(other), self.provider) as new:
+                new.now = world.now
+                for slug in SLUGS:
+                    new.add(slug)
+                    assert new.sync(slug).outcome == "ok"
+                assert self.facts(world) == self.facts(new)
+
+    def nothing_is_left_to_do(self) -> None:
+        before = self.world.dump(*FACTS, "earning_change", "raw_batch", "raw_row", "subscription_change")
+        for slug in SLUGS:
+            report = self.world.sync(slug)
+            assert (report.outcome, report.new, report.changed) == ("ok", 0, 0)
+        assert before == self.world.dump(*before)
+
+    @staticmethod
+    def facts(world: World) -> dict[str, list[str]]:
+        """What both ledgers must agree on; a network's word "declined" is "reversed" to those who saw it approved."""
+        with world.engine.connect() as conn:
+            rows = conn.execute(
+                text(
+                    "select c.slug, e.external_id, e.kind, case when c.slug = 'network' and e.status = 'reversed' then"
+                    " 'declined' else e.status end, e.settlement, e.net, e.currency, e.earned_month, e.recurrence,"
+                    " e.recurrence_by, e.recurrence_interval, e.subscription_ref, e.payout_ref, e.paired, e.fresh,"
+                    " case when c.slug = 'network' then null else e.paid_month end"
+                    " from earning e join connection c on c.id = e.connection_id"
+                )
+            )
+            found = {"earning": sorted(str(tuple(row)) for row in rows)}
+            alive = "select external_id, status, amount, interval from subscription where provider_status is null"
+            found["subscription"] = sorted(str(tuple(row)) for row in conn.execute(text(alive)))
+        for name in ("payout", "payout_item", "invoice"):
+            found[name] = [str(row) for row in world.dump(name, without=["itemised_at", "settled_as"])[name]]
+        return found
+
+    # --- what providers do ---
+
+    def make(self, path: str, prefix: str, **more: Any) -> dict[str, Any]:
+        self.count += 1
+        return self.provider.put(path, earning(f"{prefix}{self.count:03d}", self.world.now - timedelta(hours=1), **more))
+
+    def pick(self, path: str, index: int, **having: Any) -> dict[str, Any] | None:
+        rows = [r for r in self.provider.shelves.get(path, {}).values() if all(r.get(k) == v for k, v in having.items())]
+        return rows[index % len(rows)] if rows else None
+
+    def change(self, row: dict[str, Any] | None, **values: Any) -> None:
+        if row:
+            row |= {**values, "updated": iso_z(self.world.now)}
+
+    @rule(cents=st.integers(1, 10_000), currency=st.sampled_from(["EUR", "USD", "JPY"]))
+    def network_sells(self, cents: int, currency: str) -> None:
+        self.make("/commissions", "c", net=str(cents), currency=currency, program="p1")
+
+    @rule(index=st.integers(0, 99), status=st.sampled_from(["approved", "declined"]))
+    def network_decides(self, index: int, status: str) -> None:
+        self.change(self.pick("/commissions", index), status=status)
+
+    @rule(index=st.integers(0, 99), cents=st.integers(1, 10_000))
+    def network_amends(self, index: int, cents: int) -> None:
+        self.change(self.pick("/commissions", index), net=str(cents))
+
+    @rule(index=st.integers(0, 99))
+    def network_pays(self, index: int) -> None:
+        self.change(self.pick("/commissions", index, status="approved"), settlement="paid")
+
+    @rule(cents=st.integers(100, 10_000), contract_number=st.none() | st.integers(0, 3))
+    def bank_takes_money(self, cents: int, contract_number: int | None) -> None:
+        row = self.make("/movements", "m", kind="sale", status="approved", net=str(cents), payouts=[])
+        row |= {"payment_ref": f"pi_{row['id']}", "origin_ref": row["id"]}
+        if contract_number is not None:
+            self.provider.put(
+                "/invoices",
+                {"id": f"i_{row['id']}", "payment_ref": row["payment_ref"], "recurrence": "recurring",
+                 "subscription_ref": f"s{contract_number}"},
+            )  # fmt: skip
+
+    @rule(number=st.integers(0, 3), interval=st.sampled_from(["month", "year"]))
+    def bank_signs_a_contract(self, number: int, interval: str) -> None:
+        self.provider.put("/contracts", contract(f"s{number}", interval=interval))
+
+    @rule(index=st.integers(0, 99), whole=st.booleans())
+    def bank_gives_back(self, index: int, whole: bool) -> None:
+        if origin := self.pick("/movements", index, kind="sale"):
+            net = origin["net"] if whole else "1"
+            self.make("/movements", "m", kind="refund", status="approved", net=f"-{net}", origin_ref=origin["id"], payouts=[])
+
+    @rule(count=st.integers(1, 4), state=st.sampled_from(["pending", "in_transit", "paid"]))
+    def bank_pays_out(self, count: int, state: str) -> None:
+        inside = [row for row in self.provider.shelves.get("/movements", {}).values() if not row["payouts"]][:count]
+        if inside:
+            payout = self.make("/payouts", "po", status=state, net="1", arrives=iso_z(self.world.now))
+            for row in inside:
+                row["payouts"].append(payout["id"])
+
+    @rule(index=st.integers(0, 99), state=st.sampled_from(["paid", "failed"]))
+    def a_payout_ends(self, index: int, state: str) -> None:
+        self.change(self.pick("/payouts", index), status=state)
+
+    @rule(number=st.integers(0, 7), amount=st.integers(1, 50))
+    def a_member_joins(self, number: int, amount: int) -> None:
+        self.provider.put("/members", contract(f"u{number}", amount=str(amount)))
+
+    @rule(number=st.integers(0, 7))
+    def a_member_leaves(self, number: int) -> None:
+        self.provider.shelves.get("/members", {}).pop(f"u{number}", None)
+
+    # --- what we do ---
+
+    @rule(hours=st.integers(1, 40))
+    def time_goes_by(self, hours: int) -> None:
+        self.world.later(hours=hours)
+
+    @rule(slug=st.sampled_from(SLUGS))
+    def sync(self, slug: str) -> None:
+        assert self.world.sync(slug).outcome == "ok"
+
+    @rule(slug=st.sampled_from(SLUGS), statement=st.integers(1, 60))
+    def a_sync_is_killed(self, slug: str, statement: int) -> None:
+        self.world.killed_at(statement, slug)
+
+    @invariant()
+    def the_roll_up_is_the_sum_of_the_earnings(self) -> None:
+        if hasattr(self, "world") and not self.world.ask("select 1 from dirty_month"):
+            same_sums(self.world)
+
+
+def test_any_story_ends_in_the_same_ledger_as_one_undisturbed_sync() -> None:
+    few = settings(max_examples=25, stateful_step_count=25, deadline=None, suppress_health_check=list(HealthCheck))
+    run_state_machine_as_test(Story, settings=few)
