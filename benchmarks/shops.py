@@ -84,17 +84,21 @@ class _Opened:
         self.contracts: dict[str, str] = {}
         weights = [sum(SCENARIOS[name][1] for name in family) for family in FAMILIES]
         for number, family in enumerate(rng.choices(FAMILIES, weights, k=12)):
-            self.add_product(f"P{number}", family)
+            if family[0].startswith("anonymous"):
+                for program in range(self.payers()):
+                    self.add_product(f"P{number}-{program}", family, payers=1)
+            else:
+                self.add_product(f"P{number}", family, payers=self.payers())
 
     def payers(self) -> int:
         """Half of the products have one payer, the others two to nine."""
         return 1 if self.alone or self.rng.random() < 0.5 else self.rng.randint(2, 9)
 
-    def add_product(self, name: str, family: tuple[str, ...]) -> None:
+    def add_product(self, name: str, family: tuple[str, ...], *, payers: int) -> None:
         offer = self.rng.getrandbits(64)
         weights = [SCENARIOS[scenario][1] for scenario in family]
         full_price = None
-        for _ in range(1 if family[0].startswith("anonymous") else self.payers()):
+        for _ in range(payers):
             scenario = self.rng.choices(family, weights)[0]
             draft = self.draw(scenario, offer)
             full_price = draft.full_prices[0] if draft.full_prices else None

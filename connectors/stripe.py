@@ -19,12 +19,12 @@ from tracker.connect.auth import Credentials, Request, Scheme, Tokens
 from tracker.connect.connector import Connector, Credential, Details, Make, Option, Rate, Resource, make
 from tracker.connect.fields import Row, currency, epoch, get, interval, minor, money, one_of, optional, path, text
 from tracker.connect.paging import cursor
-from tracker.connect.plans import ChangeFeed, PerPayout, created_since, unix
+from tracker.connect.plans import ChangeFeed, Full, PerPayout, created_since, unix
 from tracker.connect.webhook import timestamped
 from tracker.errors import DataError, Unavailable
 from tracker.records import Kind, PayoutStatus, Recurrence, Status, SubscriptionStatus
 
-#: Where Stripe's minor units are not those of ISO 4217: ISK and UGX have no cents any more, but are sent with them.
+#: Where Stripe's minor units are not those of ISO 4217.
 EXPONENTS = {"ISK": 2, "UGX": 2, "MGA": 0}
 
 _CATEGORIES = {
@@ -41,7 +41,6 @@ _KINDS = {category: kind for kind, categories in _CATEGORIES.items() for categor
 _CONTRACTS = {status.value.replace("expired", "incomplete_expired"): status for status in SubscriptionStatus}
 
 _pages = cursor("starting_after", last_row="id", more="has_more", size=("limit", 100))
-# An event shows its object in the account's own version, so that it only tells which object to read anew.
 _follow = partial(
     ChangeFeed, path="/v1/events", since="created[gte]", form=unix, memory=timedelta(30), id="data.object.id"
 )
@@ -73,15 +72,11 @@ def listed(name: str, made: Make, **more: Any) -> Resource:
     return Resource(**{"name": name, "makes": (made,)} | usual | more)
 
 
-# Of a charge, refund or dispute. They are full of people and gain fields now and then, so what may stay is named.
 _KEPT = "id object amount amount_captured amount_refunded captured created currency disputed reason refunded status"
 
 
 def keep_no_people(row: Row) -> None:
-    """Shrink the object behind a row: its facts, the charge it is about and, of the payer, customer id and country.
-
-    `origin` is the ledger row of that charge. It is known where Stripe sends the charge itself.
-    """
+    """Shrink the object behind a row: its facts, the charge it is about and, of the payer, customer id and country."""
     source, object_id = row.get("source"), identifier(row.get("source"))
     if isinstance(source, dict) and "origin" in source:
         return  # done before
@@ -142,8 +137,8 @@ def day(unix_time: Any) -> date | None:
 
 
 def is_recurring(line: Row) -> bool:
-    since_basil = get(line, "parent.type") == "subscription_item_details"
-    return since_basil or line.get("type") == "subscription" or bool(get(line, "price.recurring"))
+    types = (get(line, "parent.type"), line.get("type"))
+    return "subscription_item_details" in types or "subscription" in types or bool(get(line, "price.recurring"))
 
 
 def payments(row: Row) -> list[Row]:
@@ -264,7 +259,6 @@ def priced(row: Row) -> list[Row]:
     rhythms = [item["price"]["recurring"] for item in fixed or items]
     if len({(rhythm["interval"], rhythm.get("interval_count")) for rhythm in rhythms}) != 1:
         raise DataError("its items are billed at no common interval")
-    # Of the subscription before basil, of its items since.
     period_end = min(filter(None, (held.get("current_period_end") for held in (row, *items))), default=None)
     limited = [pair for held in (row, *fixed) for pair in discounts(held) if pair[1]["duration"] != "forever"]
     ends = [period_end if coupon["duration"] == "once" else discount.get("end") for discount, coupon in limited]
@@ -289,7 +283,7 @@ def subscription_status(row: Row) -> SubscriptionStatus:
 
 
 def ends_with_period(row: Row) -> bool:
-    """Newer subscriptions are given a date to end on, even where that is the end of the period."""
+    """Newer subscriptions are given a date to end on."""
     until, end = row.get("cancel_at"), row["$period_end"]
     return row.get("cancel_at_period_end") is True or bool(until and end and until <= end)
 
@@ -302,7 +296,6 @@ connector = Connector(
     credentials={
         "api_key": Credential("Restricted key", help="Dashboard > Developers > API keys; it begins with rk_live_"),
         "account_id": Credential("Connected account", help="only for platforms: acct_…", secret=False, required=False),
-        "webhook_signing_secret": Credential("Signing secret of the webhook", help="whsec_…", required=False),
     },
     options={
         "api_version": Option("API version", help="change only for tests", default="2026-06-24.dahlia"),
@@ -347,6 +340,13 @@ connector = Connector(
             right="Balance transaction sources, Charges and Refunds, Disputes, Payouts: Read",
             tidy=keep_no_people,
             drop=("description",),  # names the payer in some accounts
+        ),
+        listed(
+            "products",
+            make(records.Program, external_id=text("id"), title=text("name")),
+            plan=Full(),
+            right="Products: Read",
+            drop=("description", "images", "metadata"),
         ),
         listed(
             "payouts",

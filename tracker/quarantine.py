@@ -1,7 +1,6 @@
 """Rows that could not be understood: showing them, and trying them again with the connector as it is now."""
 
 from collections.abc import Sequence
-from datetime import datetime
 from typing import Any
 
 import msgspec
@@ -11,7 +10,8 @@ from sqlalchemy.sql import ColumnElement
 from tracker import ledger
 from tracker.books import begin_run, book_of, claimed, end_run
 from tracker.connect.connector import Resource
-from tracker.connect.normalise import normalise
+from tracker.connect.normalise import Prepared, normalise
+from tracker.connect.rows import digest
 from tracker.connections import Deps
 from tracker.errors import DataError, UnexpectedData, UsageError
 from tracker.ledger import Book, Sifted
@@ -134,7 +134,7 @@ def retry_rows(conn: Connection, book: Book, slug: str, scope: ColumnElement[boo
 def _try(conn: Connection, book: Book, name: str, rows: Sequence[Any], tried: Tried) -> None:
     tried.tried += len(rows)
     resource = next((resource for resource in book.connector.resources if resource.name == name), None)
-    good: dict[str, tuple[bytes, ledger.Prepared, int]] = {}
+    good: dict[str, tuple[bytes, Prepared, int]] = {}
     for row in rows:
         try:
             if resource is None:
@@ -158,7 +158,7 @@ def _try(conn: Connection, book: Book, name: str, rows: Sequence[Any], tried: Tr
         tried.understood += len(good)
 
 
-def _understood(book: Book, resource: Resource, payload: bytes) -> tuple[bytes, ledger.Prepared]:
+def _understood(book: Book, resource: Resource, payload: bytes) -> tuple[bytes, Prepared]:
     """A kept row prepared once more. Raises DataError or UnexpectedData when it still cannot be understood."""
     sifted = ledger.sift(
         book, resource, [""], [payload], {}, lambda row: row
@@ -170,36 +170,34 @@ def _understood(book: Book, resource: Resource, payload: bytes) -> tuple[bytes, 
     return mark, prepared
 
 
-def mark_seen(conn: Connection, book: Book, resource: str, kept: Sequence[tuple[str, bytes, str]]) -> int:
-    """Put kept rows (key, payload, error) into quarantine. Answers how many were not there before."""
-    rows = [_entry(book, resource, key, payload, error, book.now) for key, payload, error in kept]
-    there = {
-        fingerprint
-        for part in writes.chunks([row["fingerprint"] for row in rows])
-        for fingerprint in conn.execute(
-            select(q.c.fingerprint).where(
+def hold(conn: Connection, book: Book, resource: Resource, kept: Sequence[tuple[str, bytes, DataError]]) -> int:
+    """Put kept rows (id, payload, what is wrong) into quarantine. Answers how many were not there before."""
+    prints = sorted({fingerprint(key, payload) for key, payload, _ in kept})
+    there = sum(
+        conn.execute(
+            select(func.count()).where(
+                q.c.connection_id == book.connection_id, q.c.resource == resource.name, q.c.fingerprint.in_(part)
+            )
+        ).scalar_one()
+        for part in writes.chunks(prints)
+    )
+    rows = [ledger._held(book, resource, Prepared(key, {}, payload), error) for key, payload, error in kept]
+    writes.quarantine(conn, rows)
+    return len(prints) - there
+
+
+def let_go(conn: Connection, book: Book, resource: str, kept: Sequence[tuple[str, bytes]]) -> int:
+    """Take just these kept rows (id, payload) out of quarantine: a newer version of one may wait there too."""
+    return sum(
+        conn.execute(
+            delete(q).where(
                 q.c.connection_id == book.connection_id, q.c.resource == resource, q.c.fingerprint.in_(part)
             )
-        ).scalars()
-    }
-    writes.quarantine(conn, rows)
-    return len({row["fingerprint"] for row in rows} - there)
-
-
-def _entry(book: Book, resource: str, key: str, payload: bytes, error: str, now: datetime) -> dict[str, Any]:
-    return {
-        "connection_id": book.connection_id,
-        "resource": resource,
-        "fingerprint": fingerprint(key, payload),
-        "row_key": key,
-        "payload": payload,
-        "error": error,
-        "first_seen_at": now,
-        "last_seen_at": now,
-        "tries": 1,
-    }
+        ).rowcount
+        for part in writes.chunks([fingerprint(key, payload) for key, payload in kept])
+    )
 
 
 def fingerprint(key: str, payload: bytes) -> str:
     """The same as for a row that a page brought."""
-    return ledger.digest(key.encode() + b"\0" + payload).hex()
+    return digest(key.encode() + b"\0" + payload).hex()
