@@ -26,6 +26,7 @@ from sqlalchemy import Engine, select
 from tracker.errors import RateLimited, Unavailable, UnexpectedData
 from tracker.rates import (
     CARRY_DAYS,
+    PROVISIONAL_DAYS,
     SERIES,
     EuroRate,
     Rates,
@@ -155,11 +156,19 @@ def test_a_rate_is_never_from_the_future_and_never_older_than_the_limit(quote: s
         assert timedelta(0) <= day - found[1] <= timedelta(days=CARRY_DAYS)
 
 
-def test_a_day_after_the_newest_rate_uses_it_for_ten_days() -> None:
+def test_days_after_the_newest_rates_of_all_use_them_until_an_update_is_long_overdue() -> None:
     newest = newest_bundled_day()
     latest = BUNDLED.rate("EUR", "USD", newest)
-    assert BUNDLED.rate("EUR", "USD", newest + timedelta(days=CARRY_DAYS)) == latest
-    assert BUNDLED.rate("EUR", "USD", newest + timedelta(days=CARRY_DAYS + 1)) is None
+    assert BUNDLED.rate("EUR", "USD", newest + timedelta(days=PROVISIONAL_DAYS)) == latest
+    assert BUNDLED.rate("EUR", "USD", newest + timedelta(days=PROVISIONAL_DAYS + 1)) is None
+
+
+def test_a_currency_that_an_update_left_out_is_not_carried_on() -> None:
+    newest = newest_bundled_day()
+    later = newest + timedelta(days=40)
+    updated = Rates([("USD", later, Decimal("1.1"))])
+    assert updated.rate("EUR", "USD", later + timedelta(days=30)) == (Decimal("1.1"), later)
+    assert updated.rate("EUR", "NOK", later) is None
 
 
 @pytest.mark.parametrize(
@@ -205,7 +214,7 @@ def test_a_cross_rate_is_as_old_as_its_older_half() -> None:
 def test_the_overlay_carries_each_rate_forward_to_the_next(known: dict[date, Decimal], data: st.DataObject) -> None:
     day = data.draw(st.dates(date(2025, 12, 20), date(2026, 3, 20)))
     rates = Rates(("AED", when, rate) for when, rate in known.items())
-    earlier = [when for when in known if day - timedelta(days=CARRY_DAYS) <= when <= day]
+    earlier = [when for when in known if when <= day]  # a rate of the user's own counts for a year
     expected = (known[max(earlier)], max(earlier)) if earlier else None
     assert rates.rate("EUR", "AED", day) == expected
 

@@ -36,16 +36,33 @@ def book_of(deps: Deps, conn: Connection, row: Any, now: datetime, run_id: int =
 
 
 @contextmanager
-def claimed(deps: Deps, connection_id: int, now: datetime) -> Iterator[tuple[Connection, Any]]:
+def claimed(
+    deps: Deps, connection_id: int, now: datetime, *, scratch: bool = False
+) -> Iterator[tuple[Connection, Any]]:
     """One transaction that holds the lease of a connection, with the connection's row.
 
     On PostgreSQL the row stays locked until the end, on SQLite the whole database is, so that the lease cannot be taken
-    over however long it lasts. Raises UsageError while a sync holds it.
+    over however long it lasts. With `scratch`, SQLite keeps temporary tables on disk rather than in memory. Raises
+    UsageError while a sync holds the lease.
     """
-    with deps.engine.begin() as conn:
-        lease = schedule.claim(conn, connection_id, now)
-        yield conn, conn.execute(select(connection_t).where(connection_t.c.id == connection_id)).one()
-        schedule.release(conn, connection_id, lease, {})
+    with deps.engine.connect() as conn:
+        on_disk = scratch and conn.dialect.name == "sqlite"
+        if on_disk:
+            _temp_store(conn, "FILE")
+        try:
+            with conn.begin():
+                lease = schedule.claim(conn, connection_id, now)
+                yield conn, conn.execute(select(connection_t).where(connection_t.c.id == connection_id)).one()
+                schedule.release(conn, connection_id, lease, {})
+        finally:
+            if on_disk:
+                _temp_store(conn, "MEMORY")
+
+
+def _temp_store(conn: Connection, where: str) -> None:
+    """Between transactions only: SQLite refuses the change inside one."""
+    driver: Any = conn.connection.driver_connection
+    driver.execute(f"PRAGMA temp_store = {where}")
 
 
 def begin_run(conn: Connection, connection_id: int, now: datetime) -> int:

@@ -35,6 +35,10 @@ if TYPE_CHECKING:
 
 #: Days that a rate is carried forward. The longest pause of the ECB, Easter or Christmas, is five.
 CARRY_DAYS = 10
+#: Days that the newest rates of all stand in for those not known yet: until an update brings the real ones.
+PROVISIONAL_DAYS = 150
+#: Days that a rate of the user's own is carried forward, for currencies that the ECB does not set.
+MANUAL_DAYS = 366
 #: A daily change beyond this is refused: in 27 years only the Turkish lira of February 2001 moved so far in a day.
 LARGEST_JUMP = Decimal("0.5")
 SERIES = "/service/data/EXR/D..EUR.SP00.A"
@@ -76,13 +80,14 @@ class Rates:
         for quote, day, rate in overlay:
             by_quote.setdefault(quote, {})[day.toordinal()] = rate
         self._overlay = {quote: (array("q", sorted(rates)), rates) for quote, rates in by_quote.items()}
+        self._newest = max([newest_bundled_day().toordinal(), *(days[-1] for days, _ in self._overlay.values())])
         self._memo: dict[tuple[str, str, date], tuple[Decimal, date] | None] = {}
 
     def rate(self, base: str, quote: str, day: date) -> tuple[Decimal, date] | None:
         """Units of `quote` for one `base`, and the day the rate was set (the older of the two for a cross rate).
 
-        The last rate on or before the day counts, at most CARRY_DAYS old; None when there is none. Crossing keeps 18
-        significant digits.
+        The last rate on or before the day counts, at most CARRY_DAYS old; None when there is none. After the last day
+        that anything is known of, the last rates count for PROVISIONAL_DAYS. Crossing keeps 18 significant digits.
         """
         key = (base, quote, day)
         try:
@@ -94,7 +99,7 @@ class Rates:
             return found
 
     def euro_rate(self, quote: str, day: date) -> EuroRate | None:
-        """The last rate on or before the day, at most CARRY_DAYS old."""
+        """The last rate on or before the day, not older than may be."""
         if quote == "EUR":
             return EuroRate(quote, day, _ONE)
         wanted = day.toordinal()
@@ -105,9 +110,15 @@ class Rates:
                 candidates.append((days[at - 1], rates[days[at - 1]]))
         # On the same day the overlay comes last and wins.
         latest = max(filter(None, reversed(candidates)), key=lambda found: found[0], default=None)
-        if latest is None or wanted - latest[0] > CARRY_DAYS:
+        if latest is None or wanted - latest[0] > self._carried(quote, latest[0]):
             return None
         return EuroRate(quote, date.fromordinal(latest[0]), latest[1])
+
+    def _carried(self, quote: str, last: int) -> int:
+        """For how many days a currency's rate of the day `last` counts: longer while it is simply the newest there is."""
+        if quote not in _quoted():
+            return MANUAL_DAYS
+        return PROVISIONAL_DAYS if last > self._newest - CARRY_DAYS else CARRY_DAYS
 
     def _cross(self, base: str, quote: str, day: date) -> tuple[Decimal, date] | None:
         if base == quote:
@@ -140,6 +151,7 @@ def _quoted() -> dict[str, int]:
     return {name: position for position, name in enumerate(header) if position and name}
 
 
+@cache
 def newest_bundled_day() -> date:
     return date.fromisoformat(_bundled_lines()[1].split(",", 1)[0])
 

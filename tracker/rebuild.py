@@ -8,8 +8,7 @@ One connection is one transaction: a report sees the old figures or the new ones
 changes nothing. Memory holds one batch of rows at a time; what was there before is kept in a temporary table.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -29,36 +28,46 @@ from sqlalchemy import (
     literal,
     or_,
     select,
-    tuple_,
     update,
 )
-from sqlalchemy.engine import Engine
 
 from tracker import ledger, quarantine
 from tracker.books import book_of, claimed
+from tracker.classify import classify
 from tracker.connect.connector import Resource
 from tracker.connect.normalise import normalise, row_key
 from tracker.connect.rows import decode
 from tracker.connections import Deps
-from tracker.errors import DataError, UnexpectedData, UsageError
+from tracker.errors import DataError, UnexpectedData
 from tracker.ledger import WATCHED, Book, invoice_t, payout_item_t, payout_t, subscription_t
-from tracker.records import Earning, Invoice, Payout, PayoutItem, Program, Record, Status, Subscription, SubscriptionStatus
+from tracker.records import (
+    Earning,
+    Invoice,
+    Payout,
+    PayoutItem,
+    Program,
+    Record,
+    Status,
+    Subscription,
+    SubscriptionStatus,
+)
+from tracker.settle import pair, processors_of, settle
 from tracker.store import rollup, writes
 from tracker.store.columns import UtcDateTime
-from tracker.store.writes import connection_t, earning_change_t, raw_batch_t, raw_row_t
+from tracker.store.writes import earning_change_t, raw_batch_t, raw_row_t
 from tracker.store.writes import earning_t as e
 from tracker.store.writes import quarantine_t as q
-from tracker.sync import finish
+from tracker.sync import finish, other_book
 
 KEY = ("connection_id", "resource", "external_id")
 #: Earnings whose history is written in one step.
 STEP = 1_000
-#: Records without a history of their own, and what stays of them when they are made again.
-_PLAIN: dict[type[Any], tuple[Table, tuple[str, ...]]] = {
-    Subscription: (subscription_t, ()),
-    Payout: (payout_t, ("itemised_at", "settled_as")),
-    PayoutItem: (payout_item_t, ()),
-    Invoice: (invoice_t, ()),
+#: Records of which only the newest version counts.
+_PLAIN: dict[type[Any], Table] = {
+    Subscription: subscription_t,
+    Payout: payout_t,
+    PayoutItem: payout_item_t,
+    Invoice: invoice_t,
 }
 
 
@@ -87,30 +96,10 @@ def rebuild(deps: Deps, connection_id: int) -> Rebuilt:
     found again by their id.
     """
     now = deps.now()
-    with _temporary_on_disk(deps.engine), claimed(deps, connection_id, now) as (conn, row):
+    with claimed(deps, connection_id, now, scratch=True) as (conn, row):
         result = Rebuilt(slug=row.slug)
         _Rebuild(conn, book_of(deps, conn, row, now), deps, result).run()
     return result
-
-
-@contextmanager
-def _temporary_on_disk(engine: Engine) -> Iterator[None]:
-    """SQLite is set to keep temporary tables in memory; a copy of all earnings of a connection may be too large for it."""
-    if engine.dialect.name != "sqlite":
-        yield
-        return
-    engine.dispose()
-    from sqlalchemy import event
-
-    def tune(connection: Any, record: Any) -> None:
-        connection.execute("PRAGMA temp_store = FILE")
-
-    event.listen(engine, "connect", tune)
-    try:
-        yield
-    finally:
-        event.remove(engine, "connect", tune)
-        engine.dispose()
 
 
 class _Rebuild:
@@ -144,16 +133,27 @@ class _Rebuild:
             _Replay(self, resource).run()
         self._withdraw()
         self._drop_resources()
-        self._retry_quarantine()
         conn.execute(update(e).where(self.mine).values(fresh=True))
-        conn.execute(update(payout_t).where(payout_t.c.connection_id == book.connection_id).values(settled_as=None))
-        finish(conn, book, self.deps)
+        self._decide()
         self._drop_empty_payouts()
-        writes.mark_dirty_where(conn, self.mine)
-        rollup.work_off(conn, book.connection_id)
         self._compare(counts)
         self._note_changes()
         self.scratch.drop_all(conn)
+        self._retry_quarantine()
+
+    def _decide(self) -> None:
+        """The steps after the pages. Everything is paired anew: a row that lost its reference frees its twin."""
+        conn, book = self.conn, self.book
+        processors = processors_of(conn)
+        settle(conn, book)
+        touched = pair(conn, processors)
+        for connection_id in sorted({book.connection_id, *touched}):
+            classify(
+                conn, book if connection_id == book.connection_id else other_book(conn, book, connection_id), processors
+            )
+            if connection_id == book.connection_id:
+                writes.mark_dirty_where(conn, self.mine)
+            rollup.work_off(conn, connection_id)
 
     # --- what is not made any more ---
 
@@ -174,7 +174,9 @@ class _Rebuild:
             old = and_(table.c.connection_id == self.book.connection_id, table.c.resource.not_in(names))
             self.conn.execute(_ended(self.book.now).where(old) if ended else delete(table).where(old))
         # "earnings" is where payouts stand that were put together from earnings
-        old = and_(payout_t.c.connection_id == self.book.connection_id, payout_t.c.resource.not_in([*names, "earnings"]))
+        old = and_(
+            payout_t.c.connection_id == self.book.connection_id, payout_t.c.resource.not_in([*names, "earnings"])
+        )
         self.conn.execute(delete(payout_t).where(old))
 
     def _drop_empty_payouts(self) -> None:
@@ -196,6 +198,8 @@ class _Rebuild:
         mine = q.c.connection_id == self.book.connection_id
         tried = quarantine.retry_rows(self.conn, self.book, self.result.slug, mine, explicit=False)
         self.result.released += tried.understood
+        if tried.understood:
+            finish(self.conn, self.book, self.deps)
 
     def _also(self, what: str, count: int) -> None:
         self.result.others[what] = self.result.others.get(what, 0) + count
@@ -288,7 +292,8 @@ class _Replay:
         kept = self._kept([key for key, *_ in rows])
         book = msgspec.structs.replace(self.book, now=came_at)
         newest = [row for row in rows if kept.get(row[0], (0, 0, None))[:2] == (batch_id, row[1])]
-        older = [row for row in rows if row[0] in kept and row not in newest]  # without a kept row: withdrawn by a sync
+        places = {position for _, position, *_ in newest}
+        older = [row for row in rows if row[0] in kept and row[1] not in places]  # no kept row: withdrawn by a sync
         self._remember(book, older)
         self._make(book, newest, kept)
 
@@ -335,7 +340,10 @@ class _Replay:
     # --- the newest version ---
 
     def _make(
-        self, book: Book, rows: Sequence[tuple[str, int, Any, bytes]], kept: Mapping[str, tuple[int, int, list[str] | None]]
+        self,
+        book: Book,
+        rows: Sequence[tuple[str, int, Any, bytes]],
+        kept: Mapping[str, tuple[int, int, list[str] | None]],
     ) -> None:
         self.met += len(rows)
         self.result.rows += len(rows)
@@ -387,14 +395,15 @@ class _Replay:
 
     def _write_plain(self, kind: type[Any], found: Mapping[str, tuple[str, Any]]) -> None:
         """Records whose newest version is all there is. A correction is no movement, so it leaves no entry of history."""
-        table, stays = _PLAIN[kind]
+        table = _PLAIN[kind]
         before = writes.existing(self.conn, table, self.book.connection_id, self.resource.name, list(found))
         keyed = kind in (Subscription, Payout)
         rows = [
-            ledger._owned(self.book, self.resource.name, key if keyed else None, record) for key, record in found.values()
+            ledger._owned(self.book, self.resource.name, key if keyed else None, record)
+            for key, record in found.values()
         ]
         changed = [row for row in rows if row["external_id"] not in before or _differs(before[row["external_id"]], row)]
-        writes.upsert(self.conn, table, changed, KEY, stays)
+        writes.upsert(self.conn, table, changed, KEY)
         if changed:
             self.whole._also(f"{table.name}s", len(changed))
 
@@ -414,11 +423,3 @@ class _Replay:
 
 def _differs(old: Any, new: Mapping[str, Any]) -> bool:
     return any(getattr(old, name) != value for name, value in new.items())
-
-
-def every_id(engine: Engine) -> list[int]:
-    """Connections in the order in which they are rebuilt: payments first, so that shops find their twins."""
-    from tracker.store.database import reading
-
-    with reading(engine) as conn:
-        return list(conn.execute(select(connection_t.c.id).order_by(connection_t.c.id)).scalars())

@@ -15,7 +15,7 @@ from sqlalchemy.sql import ColumnElement
 
 from tracker.money import convert_micros, from_micros, to_micros
 from tracker.months import day_of, month_of
-from tracker.rates import CARRY_DAYS, Rates, load_rates
+from tracker.rates import MANUAL_DAYS, Rates, load_rates
 from tracker.records import Settlement, Status
 from tracker.settings import Settings
 from tracker.store import tables, writes
@@ -92,7 +92,7 @@ def _touched_by_rates(conn: Connection, before: str | None, wanted: _Made) -> Co
 
 def _before(day: date) -> date:
     """A rate of `day` can replace one that was carried forward from this day on."""
-    return date.fromordinal(day.toordinal() - CARRY_DAYS)
+    return date.fromordinal(day.toordinal() - MANUAL_DAYS)
 
 
 def _step(

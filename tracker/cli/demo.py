@@ -3,7 +3,8 @@
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, time, timedelta
+from decimal import Decimal
 from time import monotonic
 from typing import Annotated, Any
 
@@ -11,23 +12,34 @@ import msgspec
 import typer
 from sqlalchemy import insert, select, update
 
-from tracker import connections
+from tracker import connections, reports
+from tracker.cli import columns, income, payouts
 from tracker.cli import sync as syncing
+from tracker.cli.columns import Written, terminal_width
 from tracker.cli.ground import now, open_ledger, out
 from tracker.connect.fetch import LOOPBACK
 from tracker.connect.pace import NoPace
 from tracker.connections import Deps
 from tracker.demo.server import Sandbox
 from tracker.errors import UsageError
+from tracker.figures.income import summed
+from tracker.months import following, month_of
+from tracker.rates import newest_bundled_day
 from tracker.settings import Settings, load_settings
-from tracker.store import tables
+from tracker.store import tables, writes
 from tracker.store.writes import connection_t
 
 CLOCK = "demo_clock"
 setting_t = tables.Setting.__table__  # type: ignore[attr-defined]
 
 #: The invented creator's streams: which earnings belong to which, in this order.
-CONNECTIONS = {"awin": "Gear reviews", "cj": "Gear reviews", "stripe": "Other", "woocommerce": "Shop", "ghost": "Newsletter"}
+CONNECTIONS = {
+    "awin": "Gear reviews",
+    "cj": "Gear reviews",
+    "stripe": "Other",
+    "woocommerce": "Shop",
+    "ghost": "Newsletter",
+}
 RULES = (
     ("Newsletter", "*TrailLetters*"),
     ("Trail map app", "*Wegmarke*"),
@@ -39,8 +51,12 @@ RULES = (
 
 
 def demo(
-    later: Annotated[int, typer.Option(metavar="DAYS", min=0, max=400, help="Move the sandbox's clock forward and sync again.")] = 0,
-    keep: Annotated[bool, typer.Option("--keep", help="Leave the sandbox running until Ctrl-C, to try commands against it.")] = False,
+    later: Annotated[
+        int, typer.Option(metavar="DAYS", min=0, max=400, help="Move the sandbox's clock forward and sync again.")
+    ] = 0,
+    keep: Annotated[
+        bool, typer.Option("--keep", help="Leave the sandbox running until Ctrl-C, to try commands against it.")
+    ] = False,
 ) -> None:
     """Play with invented providers: connect, sync and report, without an account anywhere."""
     started = monotonic()
@@ -48,12 +64,14 @@ def demo(
     refuse_own_connections(deps)
     with sandbox(deps, later) as playground:
         deps = msgspec.structs.replace(deps, pace=NoPace(), now=lambda: playground.now)
-        out.print(f"Sandbox: {', '.join(playground.providers)} on this machine, {playground.now:%d %B %Y}. Nothing leaves it.")
+        out.print(
+            f"Sandbox: {', '.join(playground.providers)} on this machine, {playground.now:%d %B %Y}. Nothing leaves it."
+        )
         rows = connect(deps, playground)
         reports = syncing.run_all(deps, rows, None)
         if not any(report.new or report.changed for report in reports):
             out.print("Nothing changed since the last time: every row was known.")
-        show(deps)
+        show(deps, playground.now)
         out.print(f"\n{monotonic() - started:.0f} s. {next_steps(deps.settings)}", markup=False)
         if keep:
             hold(playground)
@@ -71,7 +89,11 @@ def refuse_own_connections(deps: Deps) -> None:
     """Invented earnings never mix with real ones."""
     from urllib.parse import urlsplit
 
-    own = [row.slug for row in connections.every(deps.engine) if urlsplit(row.options.get("base_url", "")).hostname not in LOOPBACK]
+    own = [
+        row.slug
+        for row in connections.every(deps.engine)
+        if urlsplit(row.options.get("base_url", "")).hostname not in LOOPBACK
+    ]
     if own:
         raise UsageError(
             f"this ledger has connections of your own ({', '.join(own[:5])}).",
@@ -84,16 +106,19 @@ def sandbox(deps: Deps, later: int) -> Iterator[Sandbox]:
     """The providers at the time of the demo's own clock, which stands still, so that a second run finds nothing new."""
     with deps.engine.begin() as conn:
         stored = conn.execute(select(setting_t.c.value).where(setting_t.c.name == CLOCK)).scalar()
-        first, clock = (datetime.fromisoformat(text) for text in stored.split()) if stored else [now().replace(minute=0, second=0, microsecond=0)] * 2
+        first, clock = (datetime.fromisoformat(text) for text in (stored or f"{_today()} {_today()}").split())
         clock += timedelta(days=later)
-        value = f"{first.isoformat()} {clock.isoformat()}"
-        if stored is None:
-            conn.execute(insert(setting_t).values(name=CLOCK, value=value))
-        else:
-            conn.execute(update(setting_t).where(setting_t.c.name == CLOCK).values(value=value))
+        row = {"name": CLOCK, "value": f"{first.isoformat()} {clock.isoformat()}"}
+        writes.upsert(conn, setting_t, [row], ("name",))
     with Sandbox(now=first) as playground:
         playground.now = clock
         yield playground
+
+
+def _today() -> str:
+    """This hour, but no later than the exchange rates that came with the installation reach."""
+    latest = datetime.combine(newest_bundled_day(), time(10), UTC) + timedelta(days=100)
+    return min(now().replace(minute=0, second=0, microsecond=0), latest).isoformat()
 
 
 def connect(deps: Deps, playground: Sandbox) -> list[Any]:
@@ -106,7 +131,14 @@ def connect(deps: Deps, playground: Sandbox) -> list[Any]:
                 values = {"options": {**known[slug].options, **options}}
                 conn.execute(update(connection_t).where(connection_t.c.slug == slug).values(values))
         else:
-            connections.add(deps, slug, slug, credentials=playground.credentials(slug), options=options, stream=CONNECTIONS.get(slug))
+            connections.add(
+                deps,
+                slug,
+                slug,
+                credentials=playground.credentials(slug),
+                options=options,
+                stream=CONNECTIONS.get(slug),
+            )
     if not known:
         add_rules(deps)
     return connections.every(deps.engine)
@@ -119,8 +151,28 @@ def add_rules(deps: Deps) -> None:
             conn.execute(insert(tables.StreamRule).values(stream_id=stream_id, position=position, product=pattern))
 
 
-def show(deps: Deps) -> None:
-    """Income by month and stream, what is open or was taken back, payouts."""
+def show(deps: Deps, moment: datetime) -> None:
+    """The last full months by stream, what is open or was taken back, the newest payouts."""
+    settings, width = deps.settings, terminal_width()
+    written = Written(settings.locale, settings.zone)
+    this = month_of(moment, settings.zone)
+    report = reports.income(deps.engine, settings, first=following(this, -2), last=this)
+    out.print("\n[bold]Income of the last three months[/], recurring against one-off")
+    columns.show(income.table(report, settings, width))
+    whole = summed(reports.income(deps.engine, settings, first=following(this, -24), last=this).rows)
+
+    def money(amount: Decimal) -> str:
+        return written.money(amount, settings.currency)
+
+    for line in (
+        f"\nAll 24 months: {money(whole.total)} from {whole.earnings:,} earnings",
+        f"  recurring  {money(whole.recurring)}, everything else {money(whole.total - whole.recurring)}",
+        f"  pending    {money(whole.pending)}: not approved yet, in no total",
+        f"  taken back {money(whole.declined)} declined before approval, {money(whole.reversed)} reversed after it",
+        "\nNewest payouts",
+    ):
+        out.print(line, markup=False)
+    columns.show(payouts.table(reports.payouts(deps.engine, settings)[:6], written, width))
 
 
 def next_steps(settings: Settings) -> str:

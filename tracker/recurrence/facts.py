@@ -43,10 +43,17 @@ class Facts:
                 self._endings[micros][count] += 1
 
     def full_prices(self, paid: Sequence[Paid]) -> tuple[int, ...]:
-        """The amounts that others paid once and never again; the most frequent ones of many."""
-        own = paid[0].micros if len(paid) == 1 and paid[0].charges == 1 else None
-        counts = ((count - (micros == own), micros) for micros, count in self._single.items())
-        return tuple(sorted(micros for count, micros in sorted(counts)[-_PRICES_MAX:] if count > 0))
+        """The amounts that others paid once and never again; the most frequent ones of many.
+
+        What several others paid in all, at another amount, is as good: the same price in another number of parts.
+        """
+        own = {line.micros for line in paid}
+        bought_once = len(paid) == 1 and paid[0].charges == 1
+        prices = Counter({micros: count - (bought_once and micros in own) for micros, count in self._single.items()})
+        for micros, endings in self._endings.items():
+            if micros not in own:
+                prices.update({micros * parts: n for parts, n in endings.items() if n > 1 and parts <= _SURELY_A_PLAN})
+        return tuple(sorted(micros for micros, count in prices.most_common(_PRICES_MAX) if count > 0))
 
     def endings(self, paid: Sequence[Paid]) -> tuple[int, ...]:
         """After how many charges others stopped who paid the same amount; at most so many that all weigh in equally."""
