@@ -27,7 +27,7 @@ help: ## this list
 		do printf 'make %-8s %s\n' "$$name" "$$text"; done
 
 demo: $(RUN) ## five sandbox providers, a first sync and the income table
-	$(VENV)/bin/tracker demo
+	TRACKER_DATA_DIR="$${TRACKER_DATA_DIR:-$(CURDIR)/.demo}" $(VENV)/bin/tracker demo
 
 serve: $(RUN) ## the tracker on this machine
 	$(VENV)/bin/tracker serve

@@ -229,8 +229,9 @@ def _from_patterns(conn: Connection, book: Book) -> None:
         judge.payers(others, again=others)
     for rows in charges.of_orders(conn, here):
         judge.groups(rows, _order_of)
-    for rows in charges.of_programs(conn, here):
-        judge.groups(rows, _price_of)
+    for rows in charges.of_programs(conn, here, _UNNAMED):
+        judge.unnamed(rows)
+    judge.flush()
 
 
 def _product_of(row: Any) -> Hashable:

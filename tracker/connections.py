@@ -53,6 +53,14 @@ def find(engine: Engine, slug: str) -> Any:
     return row
 
 
+def by_id(engine: Engine, connection_id: int) -> Any:
+    with reading(engine) as conn:
+        row = conn.execute(select(connection_t).where(connection_t.c.id == connection_id)).first()
+    if row is None:
+        raise UsageError(f"there is no connection {connection_id} any more.")
+    return row
+
+
 def every(engine: Engine) -> list[Any]:
     with reading(engine) as conn:
         return list(conn.execute(select(connection_t).order_by(connection_t.c.slug)).all())

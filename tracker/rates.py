@@ -268,7 +268,7 @@ def _body(answer: "requests.Response", timeout_s: float, bytes_limit: int) -> by
 
 def _refuse_status(status: int, retry_after: str) -> None:
     if status == 429:
-        pause = float(retry_after) if re.fullmatch(r"\d{1,5}", retry_after) else None
+        pause = int(retry_after) if re.fullmatch(r"\d{1,5}", retry_after) else None
         raise RateLimited("The rate server asked for a pause.", retry_after_s=pause)
     if status >= 500:
         raise Unavailable(f"The rate server is in trouble ({status}).", hint="It is tried again later.")

@@ -142,18 +142,23 @@ class _Rebuild:
         self._retry_quarantine()
 
     def _decide(self) -> None:
-        """The steps after the pages. Everything is paired anew: a row that lost its reference frees its twin."""
-        conn, book = self.conn, self.book
+        """The steps after the pages."""
+        conn, book, here = self.conn, self.book, self.book.connection_id
         processors = processors_of(conn)
         settle(conn, book)
-        touched = pair(conn, processors)
-        for connection_id in sorted({book.connection_id, *touched}):
-            classify(
-                conn, book if connection_id == book.connection_id else other_book(conn, book, connection_id), processors
-            )
-            if connection_id == book.connection_id:
+        touched = pair(conn, processors, None if self._lost_references() else here)
+        for connection_id in sorted({here, *touched}):
+            classify(conn, book if connection_id == here else other_book(conn, book, connection_id), processors)
+            if connection_id == here:
                 writes.mark_dirty_where(conn, self.mine)
             rollup.work_off(conn, connection_id)
+
+    def _lost_references(self) -> bool:
+        """Whether a row lost the reference that its twin elsewhere was paired by: then everything is paired anew."""
+        b = self.before.c
+        lost = [and_(b[name].is_not(None), b[name].is_distinct_from(e.c[name])) for name in ("gateway_ref", "payment_ref")]
+        query = select(e.c.id).join(self.before, b.id == e.c.id).where(self.mine, or_(*lost)).limit(1)
+        return self.conn.execute(query).first() is not None
 
     # --- what is not made any more ---
 

@@ -17,6 +17,7 @@ COMMANDS = {
     "connection": "Accounts at providers: add, try out, pause, remove.",
     "connector": "Providers that can be connected, and tools for writing a connector.",
     "sync": "Pull what is new from the providers.",
+    "serve": "Sync on schedule, in one process.",
     "demo": "Five invented providers on this machine: connect, sync and report.",
     "income": "Income by month: recurring and one-off, pending, declined, reversed.",
     "earnings": "Single earnings, and why each is counted or not.",

@@ -5,9 +5,10 @@ A charge here is an earning that nothing but its pattern can decide. All queries
 
 from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
+from itertools import groupby, islice
 from typing import Any
 
-from sqlalchemy import BigInteger, Connection, and_, func, or_, select, true, tuple_, type_coerce
+from sqlalchemy import BigInteger, Connection, Integer, and_, cast, func, or_, select, true, tuple_, type_coerce
 from sqlalchemy.sql import ColumnElement
 
 from tracker.records import CORRECTIONS, NOT_INCOME
@@ -20,6 +21,8 @@ _OTHERS_MAX = 100_000
 _GROUPS_MAX = 500
 _AGAIN_MAX = 2_000
 
+#: Rows still to be classified. Named so, and not as `= true`, it is the condition of the index of fresh rows in SQLite.
+is_fresh = type_coerce(e.c.fresh, Integer)
 #: The gross amount where it is known, in millionths: parts of a price add up before fees.
 micros = type_coerce(func.coalesce(e.c.gross, e.c.net), BigInteger)
 _judged = and_(e.c.recurrence_by.in_(("default", "pattern")), e.c.kind.not_in(CORRECTIONS | NOT_INCOME))
@@ -30,7 +33,7 @@ _columns = (
 
 
 def _fresh(connection_id: int) -> ColumnElement[bool]:
-    return and_(e.c.connection_id == connection_id, e.c.fresh, e.c.recurrence_by == "default")
+    return and_(e.c.connection_id == connection_id, is_fresh, e.c.recurrence_by == "default")
 
 
 def fresh_payers(conn: Connection, connection_id: int) -> dict[str, int]:
@@ -141,11 +144,15 @@ def _is_one_of(column: Any, values: Sequence[str | None]) -> ColumnElement[bool]
 
 
 def of_orders(conn: Connection, connection_id: int) -> Iterator[list[Any]]:
-    """The charges of every order without a payer that has a fresh one and three or more in all, oldest first."""
+    """The charges of orders without a payer that have a fresh one, oldest first: whole orders of three or more."""
     fresh = select(e.c.order_ref).where(_fresh(connection_id), e.c.payer.is_(None), e.c.order_ref.is_not(None))
     unnamed = and_(e.c.connection_id == connection_id, e.c.payer.is_(None), _judged)
     repeated = (
-        select(e.c.order_ref).where(unnamed, e.c.order_ref.in_(fresh)).group_by(e.c.order_ref).having(func.count() > 2)
+        select(e.c.order_ref)
+        .where(unnamed, e.c.order_ref.in_(fresh))
+        .group_by(e.c.order_ref)
+        .having(func.count() > 2)
+        .order_by(e.c.order_ref)
     )
     orders = list(conn.execute(repeated).scalars())
     for start in range(0, len(orders), _GROUPS_MAX):
@@ -154,24 +161,30 @@ def of_orders(conn: Connection, connection_id: int) -> Iterator[list[Any]]:
         yield list(reversed(conn.execute(newest.limit(4 * CHARGES_MAX)).all()))
 
 
-def of_programs(conn: Connection, connection_id: int) -> Iterator[list[Any]]:
-    """Charges of programs without payers, for each amount that has a fresh one: its newest CHARGES_MAX, oldest first.
+def of_programs(conn: Connection, connection_id: int, told: str) -> Iterator[list[Any]]:
+    """Charges of programs without payers: for each amount that has a fresh one its newest CHARGES_MAX, oldest first.
 
-    Several whole amounts at a time. Orders with three charges or more are left out: they speak for themselves.
+    Left out is what its order decided: a pattern whose reason does not end with `told`. The rows are sorted before the
+    first is read, so that the caller may change them meanwhile.
     """
     amount = (e.c.program, e.c.currency, micros)
-    unnamed = and_(e.c.connection_id == connection_id, e.c.payer.is_(None), e.c.program.is_not(None), _judged)
-    fresh = select(*amount).where(unnamed, e.c.fresh, micros > 0).distinct()
-    orders = select(e.c.order_ref).where(unnamed, e.c.order_ref.is_not(None)).group_by(e.c.order_ref)
-    single = and_(unnamed, or_(e.c.order_ref.is_(None), e.c.order_ref.not_in(orders.having(func.count() > 2))))
-    query = select(*amount, func.count()).where(single, tuple_(*amount).in_(fresh)).group_by(*amount)
-    part: list[tuple[str, str, int]] = []
-    room = CHARGES_MAX
-    for *key, count in [*conn.execute(query.having(func.count() > 2)).all(), (None, None, 0, CHARGES_MAX)]:
-        if part and (count > room or len(part) == _GROUPS_MAX):
-            newest = select(*_columns).where(single, tuple_(*amount).in_(part))
-            newest = newest.order_by(e.c.earned_at.desc(), e.c.id.desc()).limit(CHARGES_MAX)
-            yield list(reversed(conn.execute(newest).all()))
-            part, room = [], CHARGES_MAX
-        part.append(tuple(key))
-        room -= count
+    decided_here = or_(e.c.recurrence_by == "default", e.c.recurrence_reason.endswith(told))
+    unnamed = and_(
+        e.c.connection_id == connection_id, e.c.payer.is_(None), e.c.program.is_not(None), _judged, decided_here, micros > 0
+    )  # fmt: skip
+    fresh = conn.execute(select(*amount).where(unnamed, is_fresh).distinct().limit(_GROUPS_MAX + 1)).all()
+    if not fresh:
+        return
+    touched = tuple_(*amount).in_([tuple(row) for row in fresh]) if len(fresh) <= _GROUPS_MAX else true()
+    crowds = (
+        select(*amount)
+        .where(unnamed, touched)
+        .group_by(*amount)
+        .having(and_(func.count() > 2, func.max(cast(e.c.fresh, Integer)) == 1))
+    )
+    query = select(*_columns).where(unnamed, tuple_(*amount).in_(crowds))
+    rows = conn.execute(
+        query.order_by(*amount, e.c.earned_at.desc(), e.c.id.desc()).execution_options(yield_per=CHARGES_MAX)
+    )
+    for _, crowd in groupby(rows, key=lambda row: (row.program, row.currency, row.micros)):
+        yield list(reversed(list(islice(crowd, CHARGES_MAX))))

@@ -4,9 +4,10 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
-from sqlalchemy import BigInteger, DateTime
+from sqlalchemy import BigInteger, DateTime, Index, Integer, String, text
 from sqlalchemy.engine import Dialect
 from sqlalchemy.types import TypeDecorator
+from sqlmodel import Field
 
 from tracker.money import from_micros, to_micros
 
@@ -45,3 +46,47 @@ class UtcDateTime(TypeDecorator[datetime]):
         if value is None:
             return None
         return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+
+
+# --- how the tables declare their columns ---
+
+#: A row id: SQLite only counts up by itself in a column of type INTEGER.
+RowId = BigInteger().with_variant(Integer(), "sqlite")
+
+
+def row_id() -> Any:
+    return Field(default=None, primary_key=True, sa_type=RowId)
+
+
+def owned_by(table: str, *, index: bool = False, key: bool = False) -> Any:
+    """A reference that goes when its owner goes."""
+    return Field(foreign_key=f"{table}.id", ondelete="CASCADE", index=index, primary_key=key, sa_type=RowId)
+
+
+def time(*, index: bool = False) -> Any:
+    return Field(sa_type=UtcDateTime, index=index)
+
+
+def maybe_time(*, index: bool = False) -> Any:
+    return Field(default=None, sa_type=UtcDateTime, index=index)
+
+
+def word(length: int = 16) -> Any:
+    return Field(sa_type=String(length))
+
+
+def maybe_word(length: int = 16) -> Any:
+    return Field(default=None, sa_type=String(length))
+
+
+def money() -> Any:
+    return Field(sa_type=Micros)
+
+
+def maybe_money() -> Any:
+    return Field(default=None, sa_type=Micros)
+
+
+def index_where(name: str, condition: str, *columns: str) -> Index:
+    """An index over the rows that fit a condition."""
+    return Index(name, *columns, sqlite_where=text(condition), postgresql_where=text(condition))

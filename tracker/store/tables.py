@@ -9,10 +9,21 @@ from datetime import date, datetime
 from decimal import Decimal
 from typing import Any
 
-from sqlalchemy import JSON, BigInteger, Index, Integer, LargeBinary, MetaData, String, UniqueConstraint, text
+from sqlalchemy import JSON, Index, LargeBinary, MetaData, String, UniqueConstraint
 from sqlmodel import Field, SQLModel
 
-from tracker.store.columns import Micros, UtcDateTime
+from tracker.store.columns import (
+    RowId,
+    index_where,
+    maybe_money,
+    maybe_time,
+    maybe_word,
+    money,
+    owned_by,
+    row_id,
+    time,
+    word,
+)
 
 SQLModel.metadata.naming_convention = {
     "ix": "ix_%(table_name)s_%(column_0_N_name)s",
@@ -22,47 +33,6 @@ SQLModel.metadata.naming_convention = {
     "pk": "pk_%(table_name)s",
 }
 metadata: MetaData = SQLModel.metadata
-
-#: A row id: SQLite only counts up by itself in a column of type INTEGER.
-RowId = BigInteger().with_variant(Integer(), "sqlite")
-
-
-def _id() -> Any:
-    return Field(default=None, primary_key=True, sa_type=RowId)
-
-
-def _owned_by(table: str, *, index: bool = False, key: bool = False) -> Any:
-    """A reference that goes when its owner goes."""
-    return Field(foreign_key=f"{table}.id", ondelete="CASCADE", index=index, primary_key=key, sa_type=RowId)
-
-
-def _time(*, index: bool = False) -> Any:
-    return Field(sa_type=UtcDateTime, index=index)
-
-
-def _maybe_time(*, index: bool = False) -> Any:
-    return Field(default=None, sa_type=UtcDateTime, index=index)
-
-
-def _word(length: int = 16) -> Any:
-    return Field(sa_type=String(length))
-
-
-def _maybe_word(length: int = 16) -> Any:
-    return Field(default=None, sa_type=String(length))
-
-
-def _money() -> Any:
-    return Field(sa_type=Micros)
-
-
-def _maybe_money() -> Any:
-    return Field(default=None, sa_type=Micros)
-
-
-def _where(name: str, condition: str, *columns: str) -> Index:
-    """An index over the rows that fit a condition."""
-    return Index(name, *columns, sqlite_where=text(condition), postgresql_where=text(condition))
 
 
 class Setting(SQLModel, table=True):
@@ -78,13 +48,13 @@ class Stream(SQLModel, table=True):
 
     __tablename__ = "stream"
     __table_args__ = (UniqueConstraint("slug"),)
-    id: int | None = _id()
+    id: int | None = row_id()
     slug: str
     title: str
     business_model: str | None = None
     delivery: str | None = None
     position: int = 0
-    created_at: datetime = _time()
+    created_at: datetime = time()
 
 
 class StreamRule(SQLModel, table=True):
@@ -94,8 +64,8 @@ class StreamRule(SQLModel, table=True):
     """
 
     __tablename__ = "stream_rule"
-    id: int | None = _id()
-    stream_id: int = _owned_by("stream", index=True)
+    id: int | None = row_id()
+    stream_id: int = owned_by("stream", index=True)
     position: int = Field(default=0, index=True)
     connection_id: int | None = Field(default=None, foreign_key="connection.id", ondelete="CASCADE", sa_type=RowId)
     program: str | None = None
@@ -112,22 +82,22 @@ class Connection(SQLModel, table=True):
 
     __tablename__ = "connection"
     __table_args__ = (UniqueConstraint("slug"),)
-    id: int | None = _id()
+    id: int | None = row_id()
     slug: str
     provider: str
     title: str
-    role: str = _word()
+    role: str = word()
     options: dict[str, str] = Field(default_factory=dict, sa_type=JSON)
     stream_id: int = Field(foreign_key="stream.id", sa_type=RowId)
-    created_at: datetime = _time()
-    since: datetime | None = _maybe_time()
-    next_sync_at: datetime | None = _maybe_time(index=True)
+    created_at: datetime = time()
+    since: datetime | None = maybe_time()
+    next_sync_at: datetime | None = maybe_time(index=True)
     interval_s: int = 3600
-    leased_until: datetime | None = _maybe_time()  # somebody is syncing it; a dead worker's lease runs out
+    leased_until: datetime | None = maybe_time()  # somebody is syncing it; a dead worker's lease runs out
     leased_by: str | None = None
-    paused_at: datetime | None = _maybe_time()
+    paused_at: datetime | None = maybe_time()
     paused_reason: str | None = None
-    as_of: datetime | None = _maybe_time()  # start of the last sync that read everything
+    as_of: datetime | None = maybe_time()  # start of the last sync that read everything
     failures: int = 0
     last_error: str | None = None
 
@@ -136,10 +106,10 @@ class ConnectionSecret(SQLModel, table=True):
     """Sealed credentials and sealed OAuth tokens of a connection."""
 
     __tablename__ = "connection_secret"
-    connection_id: int = _owned_by("connection", key=True)
+    connection_id: int = owned_by("connection", key=True)
     credentials: str
     tokens: str | None = None
-    updated_at: datetime = _time()
+    updated_at: datetime = time()
 
 
 class ResourceState(SQLModel, table=True):
@@ -150,7 +120,7 @@ class ResourceState(SQLModel, table=True):
     """
 
     __tablename__ = "resource_state"
-    connection_id: int = _owned_by("connection", key=True)
+    connection_id: int = owned_by("connection", key=True)
     resource: str = Field(primary_key=True)
     state: dict[str, str] = Field(default_factory=dict, sa_type=JSON)
     resume: dict[str, Any] | None = Field(default=None, sa_type=JSON)
@@ -163,10 +133,10 @@ class SyncRun(SQLModel, table=True):
 
     __tablename__ = "sync_run"
     __table_args__ = (Index("ix_sync_run_connection_id_started_at", "connection_id", "started_at"),)
-    id: int | None = _id()
-    connection_id: int = _owned_by("connection")
-    started_at: datetime = _time()
-    finished_at: datetime | None = _maybe_time()
+    id: int | None = row_id()
+    connection_id: int = owned_by("connection")
+    started_at: datetime = time()
+    finished_at: datetime | None = maybe_time()
     outcome: str = Field(default="running", sa_type=String(16))
     pages: int = 0
     rows: int = 0
@@ -182,11 +152,11 @@ class RawBatch(SQLModel, table=True):
 
     __tablename__ = "raw_batch"
     __table_args__ = (Index("ix_raw_batch_connection_id_resource", "connection_id", "resource"),)
-    id: int | None = _id()
-    connection_id: int = _owned_by("connection")
+    id: int | None = row_id()
+    connection_id: int = owned_by("connection")
     resource: str
     run_id: int = Field(sa_type=RowId)
-    fetched_at: datetime = _time()
+    fetched_at: datetime = time()
     rows: bytes = Field(sa_type=LargeBinary)
 
 
@@ -197,7 +167,7 @@ class RawRow(SQLModel, table=True):
     """
 
     __tablename__ = "raw_row"
-    connection_id: int = _owned_by("connection", key=True)
+    connection_id: int = owned_by("connection", key=True)
     resource: str = Field(primary_key=True)
     key: str = Field(primary_key=True)
     digest: bytes = Field(sa_type=LargeBinary)
@@ -210,7 +180,7 @@ class PageDigest(SQLModel, table=True):
     """A page that came before: it is skipped whole while its bytes and the resource's revision are the same."""
 
     __tablename__ = "page_digest"
-    connection_id: int = _owned_by("connection", key=True)
+    connection_id: int = owned_by("connection", key=True)
     resource: str = Field(primary_key=True)
     key: str = Field(primary_key=True)
     digest: bytes = Field(sa_type=LargeBinary)
@@ -222,15 +192,15 @@ class Quarantine(SQLModel, table=True):
 
     __tablename__ = "quarantine"
     __table_args__ = (UniqueConstraint("connection_id", "resource", "fingerprint"),)
-    id: int | None = _id()
-    connection_id: int = _owned_by("connection")
+    id: int | None = row_id()
+    connection_id: int = owned_by("connection")
     resource: str
     fingerprint: str
     row_key: str
     payload: bytes = Field(sa_type=LargeBinary)
     error: str
-    first_seen_at: datetime = _time()
-    last_seen_at: datetime = _time()
+    first_seen_at: datetime = time()
+    last_seen_at: datetime = time()
     tries: int = 1
 
 
@@ -241,32 +211,32 @@ class Earning(SQLModel, table=True):
     __table_args__ = (
         UniqueConstraint("connection_id", "resource", "external_id"),
         Index("ix_earning_connection_id_earned_month", "connection_id", "earned_month"),
-        _where("ix_earning_gateway_ref", "gateway_ref IS NOT NULL", "gateway_ref"),
-        _where("ix_earning_payment_ref", "payment_ref IS NOT NULL", "payment_ref"),
-        _where("ix_earning_origin_ref", "origin_ref IS NOT NULL", "connection_id", "origin_ref"),
-        _where("ix_earning_payer", "payer IS NOT NULL", "connection_id", "payer"),
-        _where("ix_earning_fresh", "fresh", "connection_id", "id"),
+        index_where("ix_earning_gateway_ref", "gateway_ref IS NOT NULL", "gateway_ref"),
+        index_where("ix_earning_payment_ref", "payment_ref IS NOT NULL", "payment_ref"),
+        index_where("ix_earning_origin_ref", "origin_ref IS NOT NULL", "connection_id", "origin_ref"),
+        index_where("ix_earning_payer", "payer IS NOT NULL", "connection_id", "payer"),
+        index_where("ix_earning_fresh", "fresh", "connection_id", "id"),
     )
-    id: int | None = _id()
-    connection_id: int = _owned_by("connection")
+    id: int | None = row_id()
+    connection_id: int = owned_by("connection")
     resource: str
     external_id: str
     raw_key: str | None = None  # the row it came from, when that is not its own id
-    kind: str = _word(24)
-    status: str = _word()
-    settlement: str = _word()
-    net: Decimal = _money()
-    gross: Decimal | None = _maybe_money()
-    fee: Decimal | None = _maybe_money()
-    tax: Decimal | None = _maybe_money()
-    sale_amount: Decimal | None = _maybe_money()
-    sale_currency: str | None = _maybe_word(3)
-    currency: str = _word(3)
-    reporting_net: Decimal | None = _maybe_money()
+    kind: str = word(24)
+    status: str = word()
+    settlement: str = word()
+    net: Decimal = money()
+    gross: Decimal | None = maybe_money()
+    fee: Decimal | None = maybe_money()
+    tax: Decimal | None = maybe_money()
+    sale_amount: Decimal | None = maybe_money()
+    sale_currency: str | None = maybe_word(3)
+    currency: str = word(3)
+    reporting_net: Decimal | None = maybe_money()
     rate_day: date | None = None
-    earned_at: datetime = _time(index=True)
-    validated_at: datetime | None = _maybe_time()
-    paid_at: datetime | None = _maybe_time()
+    earned_at: datetime = time(index=True)
+    validated_at: datetime | None = maybe_time()
+    paid_at: datetime | None = maybe_time()
     earned_month: int  # 202606, cut in the user's time zone
     approved_month: int | None = None
     paid_month: int | None = None
@@ -275,7 +245,7 @@ class Earning(SQLModel, table=True):
     program: str | None = None
     product: str | None = None
     payer: str | None = None
-    country: str | None = _maybe_word(2)
+    country: str | None = maybe_word(2)
     sub_id: str | None = None
     order_ref: str | None = None
     gateway_ref: str | None = None
@@ -283,13 +253,13 @@ class Earning(SQLModel, table=True):
     origin_ref: str | None = None
     subscription_ref: str | None = None
     payout_ref: str | None = None
-    said_recurrence: str | None = _maybe_word()  # the provider's word
-    said_interval: str | None = _maybe_word(24)
-    override_recurrence: str | None = _maybe_word()
-    recurrence: str = _word()
-    recurrence_by: str = _word()  # which of the answers won: see tracker.classify
+    said_recurrence: str | None = maybe_word()  # the provider's word
+    said_interval: str | None = maybe_word(24)
+    override_recurrence: str | None = maybe_word()
+    recurrence: str = word()
+    recurrence_by: str = word()  # which of the answers won: see tracker.classify
     recurrence_reason: str | None = None
-    recurrence_interval: str | None = _maybe_word(24)
+    recurrence_interval: str | None = maybe_word(24)
     estimated: bool = False
     paired: bool = False  # another connection counts this money
     provider_status: str | None = None
@@ -302,11 +272,11 @@ class EarningChange(SQLModel, table=True):
     """A change of status, settlement or amount of an earning that was known before."""
 
     __tablename__ = "earning_change"
-    id: int | None = _id()
-    earning_id: int = _owned_by("earning", index=True)
+    id: int | None = row_id()
+    earning_id: int = owned_by("earning", index=True)
     run_id: int | None = Field(default=None, sa_type=RowId)
-    changed_at: datetime = _time(index=True)
-    what: str = _word(24)
+    changed_at: datetime = time(index=True)
+    what: str = word(24)
     old: str | None = None
     new: str | None = None
 
@@ -315,10 +285,10 @@ class Program(SQLModel, table=True):
     """An advertiser's offer. `recurring` is the user's mark: its commissions come again and again."""
 
     __tablename__ = "program"
-    connection_id: int = _owned_by("connection", key=True)
+    connection_id: int = owned_by("connection", key=True)
     external_id: str = Field(primary_key=True)
     title: str
-    currency: str | None = _maybe_word(3)
+    currency: str | None = maybe_word(3)
     recurring: bool = False
 
 
@@ -330,14 +300,14 @@ class Invoice(SQLModel, table=True):
         UniqueConstraint("connection_id", "resource", "external_id"),
         Index("ix_invoice_connection_id_payment_ref", "connection_id", "payment_ref"),
     )
-    id: int | None = _id()
-    connection_id: int = _owned_by("connection")
+    id: int | None = row_id()
+    connection_id: int = owned_by("connection")
     resource: str
     external_id: str
     payment_ref: str
-    recurrence: str = _word()
+    recurrence: str = word()
     subscription_ref: str | None = None
-    interval: str | None = _maybe_word(24)
+    interval: str | None = maybe_word(24)
     product: str | None = None
     payer: str | None = None
     period_start: date | None = None
@@ -349,27 +319,27 @@ class Subscription(SQLModel, table=True):
 
     __tablename__ = "subscription"
     __table_args__ = (UniqueConstraint("connection_id", "resource", "external_id"),)
-    id: int | None = _id()
-    connection_id: int = _owned_by("connection")
+    id: int | None = row_id()
+    connection_id: int = owned_by("connection")
     resource: str
     external_id: str
     raw_key: str | None = None
-    status: str = _word()
+    status: str = word()
     payer: str | None = None
     product: str | None = None
-    currency: str = _word(3)
-    amount: Decimal = _money()
-    discount_forever: Decimal = _money()
-    discount_limited: Decimal = _money()
-    discount_ends_at: datetime | None = _maybe_time()
-    interval: str = _word(24)
+    currency: str = word(3)
+    amount: Decimal = money()
+    discount_forever: Decimal = money()
+    discount_limited: Decimal = money()
+    discount_ends_at: datetime | None = maybe_time()
+    interval: str = word(24)
     metered: bool = False
-    started_at: datetime = _time()
-    trial_end_at: datetime | None = _maybe_time()
-    current_period_end: datetime | None = _maybe_time()
-    cancel_requested_at: datetime | None = _maybe_time()
+    started_at: datetime = time()
+    trial_end_at: datetime | None = maybe_time()
+    current_period_end: datetime | None = maybe_time()
+    cancel_requested_at: datetime | None = maybe_time()
     cancel_at_period_end: bool = False
-    ended_at: datetime | None = _maybe_time()
+    ended_at: datetime | None = maybe_time()
     provider_status: str | None = None
 
 
@@ -377,10 +347,10 @@ class SubscriptionChange(SQLModel, table=True):
     """The fields of a subscription that changed, before and after."""
 
     __tablename__ = "subscription_change"
-    id: int | None = _id()
-    subscription_id: int = _owned_by("subscription", index=True)
+    id: int | None = row_id()
+    subscription_id: int = owned_by("subscription", index=True)
     run_id: int | None = Field(default=None, sa_type=RowId)
-    changed_at: datetime = _time(index=True)
+    changed_at: datetime = time(index=True)
     old: dict[str, Any] = Field(sa_type=JSON)
     new: dict[str, Any] = Field(sa_type=JSON)
 
@@ -390,20 +360,20 @@ class Payout(SQLModel, table=True):
 
     __tablename__ = "payout"
     __table_args__ = (UniqueConstraint("connection_id", "resource", "external_id"),)
-    id: int | None = _id()
-    connection_id: int = _owned_by("connection")
+    id: int | None = row_id()
+    connection_id: int = owned_by("connection")
     resource: str
     external_id: str
     raw_key: str | None = None
-    status: str = _word()
-    amount: Decimal = _money()
-    currency: str = _word(3)
-    fee: Decimal | None = _maybe_money()
-    created_at: datetime = _time(index=True)
-    arrives_at: datetime | None = _maybe_time()
+    status: str = word()
+    amount: Decimal = money()
+    currency: str = word(3)
+    fee: Decimal | None = maybe_money()
+    created_at: datetime = time(index=True)
+    arrives_at: datetime | None = maybe_time()
     itemised: bool = False  # the provider can list what is inside
-    itemised_at: datetime | None = _maybe_time()  # when that list was read
-    settled_as: str | None = _maybe_word()  # the status that its earnings know of
+    itemised_at: datetime | None = maybe_time()  # when that list was read
+    settled_as: str | None = maybe_word()  # the status that its earnings know of
     estimated: bool = False
     provider_status: str | None = None
 
@@ -413,14 +383,14 @@ class PayoutItem(SQLModel, table=True):
 
     __tablename__ = "payout_item"
     __table_args__ = (UniqueConstraint("connection_id", "resource", "external_id"),)
-    id: int | None = _id()
-    connection_id: int = _owned_by("connection")
+    id: int | None = row_id()
+    connection_id: int = owned_by("connection")
     resource: str
     external_id: str
     payout_ref: str = Field(index=True)
     earning_ref: str
-    amount: Decimal = _money()
-    currency: str = _word(3)
+    amount: Decimal = money()
+    currency: str = word(3)
 
 
 class ExchangeRate(SQLModel, table=True):
@@ -432,14 +402,14 @@ class ExchangeRate(SQLModel, table=True):
     day: date = Field(primary_key=True)
     rate: str
     source: str
-    fetched_at: datetime = _time()
+    fetched_at: datetime = time()
 
 
 class DirtyMonth(SQLModel, table=True):
     """A month of a connection whose roll-up is older than its earnings; written with them, in one transaction."""
 
     __tablename__ = "dirty_month"
-    connection_id: int = _owned_by("connection", key=True)
+    connection_id: int = owned_by("connection", key=True)
     month: int = Field(primary_key=True)
 
 
@@ -454,21 +424,21 @@ class MonthlyIncome(SQLModel, table=True):
         Index("ix_monthly_income_connection_id_earned_month", "connection_id", "earned_month"),
         Index("ix_monthly_income_earned_month", "earned_month"),
     )
-    id: int | None = _id()
-    connection_id: int = _owned_by("connection")
+    id: int | None = row_id()
+    connection_id: int = owned_by("connection")
     earned_month: int
     approved_month: int | None = None
     paid_month: int | None = None
     stream_id: int = Field(sa_type=RowId)
     program: str | None = None
-    currency: str = _word(3)
-    kind: str = _word(24)
-    status: str = _word()
-    settlement: str = _word()
-    recurrence: str = _word()
+    currency: str = word(3)
+    kind: str = word(24)
+    status: str = word()
+    settlement: str = word()
+    recurrence: str = word()
     estimated: bool = False
     paired: bool = False
     converted: bool = True
     earnings: int = 0
-    net: Decimal = _money()
-    reporting_net: Decimal | None = _maybe_money()
+    net: Decimal = money()
+    reporting_net: Decimal | None = maybe_money()
