@@ -18,7 +18,7 @@ class Draft:
     """A group while it is drawn. Amounts in cents before fees."""
 
     rng: random.Random
-    #: Draws what all payers of one product share, such as its price. Two drafts of one product get it in the same state.
+    #: Draws what all payers of one product share, such as its price: each gets it in the same state.
     offer: random.Random
     rows: list[tuple[date, int, Recurrence, str | None, str | None]] = field(default_factory=list)
     full_prices: list[int] = field(default_factory=list)

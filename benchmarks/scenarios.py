@@ -304,7 +304,11 @@ def _pay_in_parts(draft: Draft, full: int, count: int, start: date) -> None:
     rng = draft.rng
     plan = Plan(months=1) if rng.random() < 0.85 else Plan(days=rng.choice([14, 28]))
     reference = draft.contract() if draft.refs != "none" and rng.random() < 0.8 else None
-    text = draft.offer.choice(["Course ({}/{})", "Rate {} von {}", "payment {} of {}"]) if draft.offer.random() < 0.3 else None
+    text = (
+        draft.offer.choice(["Course ({}/{})", "Rate {} von {}", "payment {} of {}"])
+        if draft.offer.random() < 0.3
+        else None
+    )
     paid = count if rng.random() < 0.95 else rng.randint(1, count)
     weekends = rng.random() < 0.35
     for number, cents in enumerate(_divided(draft.offer, full, count)[:paid]):

@@ -74,7 +74,7 @@ def shops(seed: int, groups: int, *, alone: bool = False) -> Iterator[Shop]:
 
 
 class _Opened:
-    """A shop while it is drawn: twelve products. One shop in four names no product; a quarter report no gross amount."""
+    """A shop while it is drawn: twelve products. One in four names no product, one in four no gross amount."""
 
     def __init__(self, rng: random.Random, alone: bool) -> None:
         self.rng, self.alone, self.shop = rng, alone, Shop()

@@ -100,6 +100,14 @@ class Provider:
         self.shelves.setdefault(path, {})[str(row["id"])] = row
         return row
 
+    def always(self, path: str, reply: Reply) -> None:
+        self.answers[path] = lambda asked: reply
+
+    def page(self, asked: Asked) -> bytes:
+        body = self.listing(asked).body
+        assert isinstance(body, bytes)
+        return body
+
     def answer(self, asked: Asked) -> Reply:
         self.asked.append(asked)
         if asked.headers.get("authorization") != f"Bearer {self.key}":

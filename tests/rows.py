@@ -5,7 +5,7 @@ from datetime import UTC, date, datetime
 from decimal import Decimal
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, Self
 
 from sqlalchemy import insert, select
 
@@ -27,7 +27,7 @@ def moment(day: str, time: str = "12:00") -> datetime:
 
 
 class Ledger:
-    """`earning("awin", "10.00", "2026-06-03", status="pending")` and its like; months and values as a sync makes them."""
+    """`earning("awin", "10.00", "2026-06-03", status="pending")` and so on; months and values as a sync makes them."""
 
     def __init__(self, url: str, folder: Path, **more: Any) -> None:
         self.settings = Settings(data_dir=folder, database_url=url, **{"time_zone": "Europe/Berlin", **more})
@@ -36,6 +36,13 @@ class Ledger:
         self._connections: dict[str, int] = {}
         self._streams: dict[str, int] = {}
         self._count = 0
+        self.written: list[dict[str, Any]] = []
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.engine.dispose()
 
     def insert(self, table: str, rows: Iterable[Mapping[str, Any]]) -> None:
         with self.engine.begin() as conn:

@@ -15,7 +15,7 @@ The first answer wins, and which one it was is kept in `recurrence_by`:
 """
 
 from collections import defaultdict
-from collections.abc import Callable, Container, Hashable, Sequence
+from collections.abc import Callable, Container, Hashable, Mapping, Sequence
 from datetime import date
 from itertools import groupby
 from typing import Any
@@ -58,8 +58,9 @@ def reason(by: str, detail: str | None) -> str:
 
 def classify(conn: Connection, book: Book, processors: Sequence[int]) -> None:
     """Decide the recurrence and stream of the connection's fresh earnings, and of older ones in the same pattern."""
-    mine = and_(e.c.connection_id == book.connection_id, e.c.fresh)
-    writes.mark_dirty_where(conn, mine)  # also of rows that were only touched by an invoice or a paired order
+    mine = and_(e.c.connection_id == book.connection_id, charges.is_fresh)
+    # Also of rows that were only touched by an invoice or a paired order. DISTINCT would have SQLite walk all months.
+    writes.mark_dirty(conn, book.connection_id, conn.execute(select(e.c.earned_month).where(mine)).scalars())
     _set(conn, and_(mine, e.c.recurrence_by != "default"), Recurrence.ONE_OFF, "default", None, interval=None)
     undecided = and_(mine, e.c.recurrence_by == "default")
     for condition, word in ((e.c.override_recurrence, "override"), (e.c.said_recurrence, "provider")):
@@ -78,7 +79,7 @@ def classify(conn: Connection, book: Book, processors: Sequence[int]) -> None:
     _set(conn, and_(undecided, e.c.program.in_(marked)), Recurrence.RECURRING, "program", None, interval=None)
     _from_patterns(conn, book)
     _from_origins(conn, book.connection_id)
-    assign_streams(conn, mine)
+    _assign(conn, mine)
     conn.execute(update(e).where(mine).values(fresh=False))
 
 
@@ -194,23 +195,37 @@ def _from_origins(conn: Connection, connection_id: int) -> None:
         ),
         or_(decided, e.c.recurrence_by == "correction"),
     )
-    for touched in (e.c.fresh, and_(~e.c.fresh, origin.c.fresh, e.c.recurrence != origin.c.recurrence)):
-        months = select(e.c.earned_month).where(corrects, touched).distinct()
-        writes.mark_dirty(conn, connection_id, conn.execute(months).scalars())
-        conn.execute(
-            update(e)
-            .where(corrects, touched)
-            .values(
-                recurrence=origin.c.recurrence,
-                recurrence_by=case((decided, "correction"), else_="default"),
-                recurrence_interval=origin.c.recurrence_interval,
-            )
+    correction = and_(e.c.connection_id == connection_id, e.c.kind.in_(CORRECTIONS))
+    fresh = select(e.c.id).where(correction, charges.is_fresh)
+    for part in writes.chunks(conn.execute(fresh).scalars().all()):
+        _follow(conn, and_(corrects, e.c.id.in_(part)), origin)
+    if conn.execute(select(e.c.id).where(correction, ~e.c.fresh).limit(1)).first():
+        earnings = select(e.c.id).where(
+            e.c.connection_id == connection_id, charges.is_fresh, ~e.c.kind.in_(CORRECTIONS)
         )
+        for part in writes.chunks(conn.execute(earnings).scalars().all()):
+            older = and_(corrects, ~e.c.fresh, origin.c.id.in_(part), e.c.recurrence != origin.c.recurrence)
+            months = select(e.c.earned_month).where(older)
+            writes.mark_dirty(conn, connection_id, conn.execute(months).scalars())
+            _follow(conn, older, origin)
+
+
+def _follow(conn: Connection, condition: ColumnElement[bool], origin: Any) -> None:
+    values = {
+        "recurrence": origin.c.recurrence,
+        "recurrence_by": case((origin.c.recurrence_by != "default", "correction"), else_="default"),
+        "recurrence_interval": origin.c.recurrence_interval,
+    }
+    conn.execute(update(e).where(condition).values(values))
 
 
 # --- patterns ---
 
-Rows = Sequence[Any]
+#: Recurrence, who said so, detail and interval, as they are stored.
+_Answer = tuple[str, str, str | None, str | None]
+_ONE_OFF: _Answer = (Recurrence.ONE_OFF.value, "default", None, None)
+#: Ends the detail of what equal amounts of a program told.
+_UNNAMED = ", told without a payer"
 
 
 def _from_patterns(conn: Connection, book: Book) -> None:
@@ -225,25 +240,14 @@ def _from_patterns(conn: Connection, book: Book) -> None:
     quiet = charges.quiet_payers(conn, here, as_of, book.now, SILENCES) if as_of and as_of < book.now else {}
     judge.payers({**fresh, **quiet}, again=quiet)
     if judge.sold_in_parts:
-        others = charges.payers_of(conn, here, sorted(judge.sold_in_parts))
+        judge.flush()  # what was judged is fresh now, and left out
+        others = charges.payers_of(conn, here, judge.sold_in_parts)
         judge.payers(others, again=others)
     for rows in charges.of_orders(conn, here):
-        judge.groups(rows, _order_of)
+        judge.split(rows, lambda row: (row.program, row.order_ref))
     for rows in charges.of_programs(conn, here, _UNNAMED):
-        judge.unnamed(rows)
+        judge.group(rows, unnamed=True)
     judge.flush()
-
-
-def _product_of(row: Any) -> Hashable:
-    return row.payer, row.program, without_count(row.product)
-
-
-def _order_of(row: Any) -> Hashable:
-    return row.program, row.order_ref
-
-
-def _price_of(row: Any) -> Hashable:
-    return row.program, row.currency, row.micros
 
 
 class _Judge:
@@ -254,47 +258,44 @@ class _Judge:
         self._as_of = day_of(book.now, book.zone)
         self._facts: dict[tuple[str | None, str], Facts] = {}
         self._summed_up: set[str | None] = set()
-        self.sold_in_parts: set[str] = set()
+        self._changed: list[tuple[Any, _Answer]] = []
+        self.sold_in_parts: set[str | None] = set()
 
-    def payers(self, counts: dict[str, int], again: Container[str]) -> None:
+    def payers(self, counts: Mapping[str, int], again: Container[str]) -> None:
         """Of the payers in `again` all groups are judged, of the others those with a fresh charge."""
         for rows in charges.of_payers(self._conn, self._book.connection_id, counts):
             self._sum_up({row.product for row in rows if row.fresh or row.payer in again})
-            self.groups(rows, _product_of, again)
+            self.split(rows, lambda row: (row.payer, row.program, without_count(row.product)), again)
 
-    def groups(self, rows: Rows, key: Callable[[Any], Hashable], again: Container[str] = ()) -> None:
+    def split(self, rows: Sequence[Any], key: Callable[[Any], Hashable], again: Container[str] = ()) -> None:
         found: defaultdict[Hashable, list[Any]] = defaultdict(list)
         for row in rows:
             found[key(row)].append(row)
-        changed = []
         for group in found.values():
             if any(row.fresh for row in group) or group[0].payer in again:
-                changed += self._changed(group, unnamed=key is _price_of)
-        self._write(changed)
+                self.group(group)
 
-    def _changed(self, rows: Rows, unnamed: bool) -> list[tuple[Any, tuple[Any, ...]]]:
+    def group(self, rows: Sequence[Any], *, unnamed: bool = False) -> None:
+        """Judge charges that belong together, or equal ones of a program whose payers have no names."""
         if len(rows) == 1 and rows[0].recurrence_by == "default" and counted_part(rows[0].product) is None:
-            return []  # nothing can be told from it, and nothing was
+            return  # nothing can be told from it, and nothing was
         days = [day_of(row.earned_at, self._book.zone) for row in rows]
         hints = Hints(as_of=self._as_of, payer_known=False) if unnamed else self._hints(rows, days)
-        found = infer(
-            [
-                Charge(day, row.micros, row.currency, row.product, row.order_ref)
-                for day, row in zip(days, rows, strict=True)
-            ],
-            hints,
-        )
-        changed = []
-        for row, verdict in zip(rows, found, strict=True):
-            new: tuple[Any, ...] = (Recurrence.ONE_OFF.value, "default", None, None)
+        group = [
+            Charge(day, row.micros, row.currency, row.product, row.order_ref)
+            for day, row in zip(days, rows, strict=True)
+        ]
+        for row, verdict in zip(rows, infer(group, hints), strict=True):
+            new = _ONE_OFF
             if verdict.recurrence != Recurrence.ONE_OFF:
-                told = f"{verdict.reason}, told without a payer" if unnamed else verdict.reason
+                told = f"{verdict.reason}{_UNNAMED if unnamed else ''}"
                 new = (verdict.recurrence.value, "pattern", told, str(verdict.interval) if verdict.interval else None)
             if new != (row.recurrence, row.recurrence_by, row.recurrence_reason, row.recurrence_interval):
-                changed.append((row, new))
-                if Recurrence.INSTALMENT in (new[0], row.recurrence) and new[0] != row.recurrence and row.product:
+                self._changed.append((row, new))
+                if new[0] != row.recurrence and Recurrence.INSTALMENT in (new[0], row.recurrence):
                     self.sold_in_parts.add(row.product)
-        return changed
+        if len(self._changed) >= charges.CHARGES_MAX:
+            self.flush()
 
     # --- what other payers tell ---
 
@@ -311,7 +312,7 @@ class _Judge:
             facts = self._facts.setdefault((product, currency), Facts(self._as_of))
             facts.add([Paid(line.micros, line.charges, line.first.date(), line.last.date()) for line in group])
 
-    def _hints(self, rows: Rows, days: Sequence[date]) -> Hints:
+    def _hints(self, rows: Sequence[Any], days: Sequence[date]) -> Hints:
         product, currency = rows[0].product, rows[0].currency
         facts = self._facts.get((product, currency))
         if len(rows) == 1 or facts is None or rows[0].payer is None:
@@ -324,20 +325,18 @@ class _Judge:
         prices = facts.full_prices(own) if product is not None else ()
         return Hints(as_of=self._as_of, full_prices=prices, endings=facts.endings(own))
 
-    # --- writing ---
-
-    def _write(self, changed: list[tuple[Any, tuple[Any, ...]]]) -> None:
-        if not changed:
-            return
+    def flush(self) -> None:
+        """Write what changed. Such rows count as fresh, so that their corrections follow."""
         names = ("recurrence", "recurrence_by", "recurrence_reason", "recurrence_interval")
-        prefixed = [f"new_{name}" for name in names]
-        values: dict[str, Any] = {name: bindparam(key) for name, key in zip(names, prefixed, strict=True)}
-        # Fresh again, so that its corrections follow.
-        statement = update(e).where(e.c.id == bindparam("row_id")).values(values | {"fresh": True})
-        self._conn.execute(
-            statement, [{"row_id": row.id, **dict(zip(prefixed, new, strict=True))} for row, new in changed]
-        )
-        writes.mark_dirty(self._conn, self._book.connection_id, {row.earned_month for row, _ in changed})
+        if self._changed:
+            values: dict[str, Any] = {name: bindparam(f"new_{name}") for name in names}
+            rows = [
+                {"row_id": row.id, **{f"new_{name}": value for name, value in zip(names, new, strict=True)}}
+                for row, new in self._changed
+            ]
+            self._conn.execute(update(e).where(e.c.id == bindparam("row_id")).values(values | {"fresh": True}), rows)
+            writes.mark_dirty(self._conn, self._book.connection_id, {row.earned_month for row, _ in self._changed})
+            self._changed.clear()
 
 
 # --- streams ---
@@ -348,13 +347,20 @@ def assign_streams(conn: Connection, scope: ColumnElement[bool]) -> int:
 
     Answers how many moved.
     """
+    writes.mark_dirty_where(conn, and_(scope, e.c.stream_id != _stream(conn)))
+    return _assign(conn, scope)
+
+
+def _assign(conn: Connection, scope: ColumnElement[bool]) -> int:
+    stream = _stream(conn)
+    return conn.execute(update(e).where(scope, e.c.stream_id != stream).values(stream_id=stream)).rowcount
+
+
+def _stream(conn: Connection) -> ColumnElement[Any]:
     rules = conn.execute(select(_rule_t).order_by(_rule_t.c.position, _rule_t.c.id)).all()
     own = select(connection_t.c.stream_id).where(connection_t.c.id == e.c.connection_id).scalar_subquery()
     cases = [(_fits(rule), literal(rule.stream_id)) for rule in rules]
-    stream = func.coalesce(e.c.override_stream_id, case(*cases, else_=own) if cases else own)
-    differs = and_(scope, e.c.stream_id != stream)
-    writes.mark_dirty_where(conn, differs)
-    return conn.execute(update(e).where(differs).values(stream_id=stream)).rowcount
+    return func.coalesce(e.c.override_stream_id, case(*cases, else_=own) if cases else own)
 
 
 def _fits(rule: Any) -> ColumnElement[bool]:

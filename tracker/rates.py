@@ -115,7 +115,7 @@ class Rates:
         return EuroRate(quote, date.fromordinal(latest[0]), latest[1])
 
     def _carried(self, quote: str, last: int) -> int:
-        """For how many days a currency's rate of the day `last` counts: longer while it is simply the newest there is."""
+        """For how many days a currency's rate of the day `last` counts: longer while it is the newest there is."""
         if quote not in _quoted():
             return MANUAL_DAYS
         return PROVISIONAL_DAYS if last > self._newest - CARRY_DAYS else CARRY_DAYS

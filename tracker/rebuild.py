@@ -117,7 +117,8 @@ class _Rebuild:
         self.past = Table(
             "earning_past", scratch,
             Column("resource", String, primary_key=True), Column("external_id", String, primary_key=True),
-            Column("status", String), Column("settlement", String), Column("paid_at", UtcDateTime), Column("payout_ref", String),
+            Column("status", String), Column("settlement", String), Column("paid_at", UtcDateTime),
+            Column("payout_ref", String),
             **temporary,
         )  # fmt: skip
         self.scratch = scratch
@@ -156,7 +157,9 @@ class _Rebuild:
     def _lost_references(self) -> bool:
         """Whether a row lost the reference that its twin elsewhere was paired by: then everything is paired anew."""
         b = self.before.c
-        lost = [and_(b[name].is_not(None), b[name].is_distinct_from(e.c[name])) for name in ("gateway_ref", "payment_ref")]
+        lost = [
+            and_(b[name].is_not(None), b[name].is_distinct_from(e.c[name])) for name in ("gateway_ref", "payment_ref")
+        ]
         query = select(e.c.id).join(self.before, b.id == e.c.id).where(self.mine, or_(*lost)).limit(1)
         return self.conn.execute(query).first() is not None
 
@@ -279,9 +282,9 @@ class _Replay:
         missing = self.conn.execute(kept).scalar_one() - self.met
         if missing:
             raise UnexpectedData(
-                f"{self.result.slug}: {missing} kept rows of {self.resource.name} cannot be found again by their id, so "
-                "nothing was changed.",
-                hint=f"If the connector reads the id in another way now, read them anew: remove {self.result.slug} and add "
+                f"{self.result.slug}: {missing} kept rows of {self.resource.name} cannot be found again by their id, "
+                "so nothing was changed.",
+                hint="If the connector reads the id in another way now, read them anew: remove the connection and add "
                 "it again.",
             )
         self._drop_gone()
@@ -399,7 +402,7 @@ class _Replay:
             self.conn.execute(update(raw_row_t).where(mine).values(made=new))
 
     def _write_plain(self, kind: type[Any], found: Mapping[str, tuple[str, Any]]) -> None:
-        """Records whose newest version is all there is. A correction is no movement, so it leaves no entry of history."""
+        """Records whose newest version is all there is. A correction is no movement and leaves no history."""
         table = _PLAIN[kind]
         before = writes.existing(self.conn, table, self.book.connection_id, self.resource.name, list(found))
         keyed = kind in (Subscription, Payout)

@@ -107,16 +107,10 @@ def sync(
     except (TrackerError, DBAPIError) as error:
         trouble = error
     except BaseException:
-        _finish(
-            deps,
-            row,
-            int(run_id),
-            lease,
-            report,
-            UnexpectedData("interrupted.", hint="The next sync goes on from here."),
-        )
+        interrupted = UnexpectedData("interrupted.", hint="The next sync goes on from here.")
+        _finish(deps, row, int(run_id), now, lease, report, interrupted)
         raise
-    _finish(deps, row, int(run_id), lease, report, trouble)
+    _finish(deps, row, int(run_id), now, lease, report, trouble)
     return report
 
 
@@ -380,7 +374,9 @@ def _close_dead_runs(conn: Connection, connection_id: int, now: datetime) -> Non
     )
 
 
-def _finish(deps: Deps, row: Any, run_id: int, lease: str, report: Report, trouble: BaseException | None) -> None:
+def _finish(
+    deps: Deps, row: Any, run_id: int, started: datetime, lease: str, report: Report, trouble: BaseException | None
+) -> None:
     """Record the run and move the connection's next time."""
     now = deps.now()
     values: dict[str, Any] = {
@@ -390,7 +386,7 @@ def _finish(deps: Deps, row: Any, run_id: int, lease: str, report: Report, troub
     }
     if trouble is None:
         report.outcome = "partial" if report.quarantined else "ok"
-        values["as_of"] = now
+        values["as_of"] = started
     else:
         report.outcome, report.error, report.message = "failed", type(trouble).__name__, _told(trouble, deps.engine)
         failures = row.failures + 1

@@ -24,13 +24,12 @@ def test_the_four_recurrences_make_the_total() -> None:
 def test_what_is_not_counted_stands_in_a_column_of_its_own() -> None:
     (row,) = tabulate([part("3", word, None, earnings=4) for word in OTHER_COLUMNS]).rows
     assert [getattr(row, name) for name in OTHER_COLUMNS] == [3, 3, 3, 3]
-    assert (row.total, row.earnings) == (0, 0)
+    assert (row.total, row.earnings) == (Decimal(0), 0)
 
 
 def test_rows_are_in_order_of_month_and_name_with_the_unnamed_last() -> None:
-    found = tabulate(
-        [part("1", month=202606, group=group) for group in (None, "shop", "Blog")] + [part("1", month=202605)]
-    )
+    slices = [part("1", group=group) for group in (None, "shop", "Blog")]
+    found = tabulate([*slices, part("1", month=202605)])
     assert [(row.month, row.group) for row in found.rows] == [
         (202605, "Blog"), (202606, "Blog"), (202606, "shop"), (202606, None),
     ]  # fmt: skip
@@ -38,7 +37,10 @@ def test_rows_are_in_order_of_month_and_name_with_the_unnamed_last() -> None:
 
 def test_a_currency_without_a_rate_is_listed_and_in_no_amount() -> None:
     found = tabulate([part(None, currency="ARS", earnings=2), part("5"), part(None, "pending", None, currency="BTN")])
-    assert [(one.currency, one.net, one.earnings) for one in found.unconverted] == [("ARS", 7, 2), ("BTN", 0, 0)]
+    assert [(one.currency, one.net, one.earnings) for one in found.unconverted] == [
+        ("ARS", Decimal(7), 2),
+        ("BTN", Decimal(0), 0),
+    ]
     assert [row.total for row in found.rows] == [5]
 
 

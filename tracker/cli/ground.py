@@ -6,6 +6,7 @@ Exit codes: 0 all well, 1 partial (rows in quarantine), 2 something failed, 64 w
 import json
 import sys
 from collections.abc import Iterable, Mapping
+from contextlib import ExitStack
 from dataclasses import asdict, is_dataclass
 from datetime import UTC, date, datetime
 from decimal import Decimal
@@ -28,6 +29,10 @@ out = Console(highlight=False, soft_wrap=not sys.stdout.isatty())
 err = Console(stderr=True, highlight=False, soft_wrap=True)
 
 
+#: What `run` closes at the end: the databases that commands opened.
+opened = ExitStack()
+
+
 def now() -> datetime:
     return datetime.now(UTC)
 
@@ -47,6 +52,7 @@ def open_ledger(settings: "Settings | None" = None) -> "Deps":
     settings = settings or load_settings()
     make_data_dir(settings)
     engine = open_engine(settings.database_url)
+    opened.callback(engine.dispose)
     migrate(engine)
     with database_errors(engine):
         revalue(engine, settings)

@@ -8,7 +8,7 @@ from typing import Any
 import typer
 from typer.core import TyperCommand, TyperGroup
 
-from tracker.cli.ground import FAILED, USAGE, err, fail
+from tracker.cli.ground import FAILED, USAGE, err, fail, opened
 from tracker.errors import TrackerError
 
 #: Every command with its line in `tracker --help`. The module of that name is imported when it is called, because all
@@ -23,6 +23,17 @@ COMMANDS = {
     "earnings": "Single earnings, and why each is counted or not.",
     "payouts": "Money sent to your bank, and the earnings inside.",
     "mrr": "Monthly recurring revenue and how it moved in a month.",
+    "stream": "Your income streams.",
+    "rule": "Which earnings belong to which stream.",
+    "program": "Programs of affiliate networks, and which of them pay again and again.",
+    "override": "Decide by hand what an earning is.",
+    "quarantine": "Rows that could not be understood: kept, shown, tried again.",
+    "rebuild": "Make all figures again from the rows that were kept.",
+    "rates": "Reference rates between currencies.",
+    "doctor": "What is wrong, and what to do next.",
+    "backup": "Write the whole ledger into one file.",
+    "restore": "Put a backup into an empty ledger.",
+    "key": "Change the key that seals credentials.",
 }
 
 
@@ -76,7 +87,8 @@ def main(
 def run() -> None:
     """The entry point: every trouble that is not a bug ends in one line and an exit code."""
     try:
-        code = app(standalone_mode=False)
+        with opened:
+            code = app(standalone_mode=False)
     except TrackerError as error:
         fail(error)
     except KeyboardInterrupt:

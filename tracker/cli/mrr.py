@@ -86,7 +86,7 @@ def table(report: Recurring, settings: Settings, width: int | None) -> list[Line
     code = balance.currency
     if not balance.contracts and not moves.customers:
         return [
-            Line(["No running subscriptions. Connect Stripe or Ghost (tracker connector list), then: tracker sync"])
+            Line(["No running subscriptions. Connect a billing provider (tracker connector list), then: tracker sync"])
         ]
     lines = [
         Line(["MRR", written.amount(rounded(balance.total, code), code), f"{balance.customers:,} customers"], "bold"),
@@ -104,7 +104,9 @@ def table(report: Recurring, settings: Settings, width: int | None) -> list[Line
     lines += [Line([name.replace("_", " "), written.share(rate), ""]) for name, rate in rates(report).items()]
     below = [
         f"{code}, until {written.minute(report.until)} in {report.time_zone}; policy {report.policy_name}: "
-        + ", ".join(f"{name} {word}".replace("_", " ") for name, word in _policy(report).items()),
+        + ", ".join(
+            f"{name} {word}".replace("_", " ") for name, word in _policy(report).items() if isinstance(word, str)
+        ),
         freshness(report.as_of, written),
     ]
     if balance.metered:

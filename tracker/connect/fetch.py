@@ -3,6 +3,7 @@
 Nothing here logs a header, a query string or a body, and every message is washed of the connection's credentials.
 """
 
+import logging
 import re
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -63,8 +64,10 @@ class Answer(msgspec.Struct, frozen=True):
 
 def http_session() -> requests.Session:
     """A session that retries only connecting: whether a request may be repeated is decided in one place, below."""
+    # It prints whole addresses when it connects again, and some providers take the key nowhere but in the query.
+    logging.getLogger("urllib3").setLevel(logging.ERROR)
     session = requests.Session()
-    retry = Retry(total=None, connect=2, read=0, redirect=0, status=0, other=0, backoff_factor=0.2)
+    retry = Retry(total=None, connect=2, read=False, redirect=0, status=0, other=0, backoff_factor=0.2)
     session.mount("https://", HTTPAdapter(max_retries=retry))
     session.mount("http://", HTTPAdapter(max_retries=retry))
     session.headers["User-Agent"] = "income-tracker/0.1 (self-hosted)"
@@ -333,7 +336,7 @@ class Client:
         for value in sorted((value for value in secrets if len(value) >= 4), key=len, reverse=True):
             for shape in (value, quote(value, safe=""), quote_plus(value)):
                 text = text.replace(shape, "***")
-        return re.sub(r"[\x00-\x1f\x7f]+", " ", text).strip()
+        return re.sub(r"[\x00-\x20\x7f]+", " ", text).strip()
 
     def _refuse_failure(self, found: object) -> None:
         if found and self.connector.refused:
@@ -446,6 +449,7 @@ def _why(error: Exception) -> str:
         ("reset", "the connection broke off"),
         ("aborted", "the connection broke off"),
         ("decode", "the answer is badly compressed"),
+        ("timed out", "the answer stopped half-way"),
     ):
         if sign.lower() in text.lower():
             return meaning

@@ -7,6 +7,7 @@ decoded JSON with exact numbers: text, int, Decimal, bool, None, lists and dicts
 A field raises DataError for a value it cannot read exactly; it never guesses and never returns a stand-in.
 """
 
+import re
 from collections.abc import Callable, Mapping
 from datetime import UTC, date, datetime, timedelta, tzinfo
 from decimal import Decimal
@@ -197,10 +198,10 @@ def between(time: datetime) -> datetime:
 
 
 def day(dotted: str, *, zone: tzinfo = UTC) -> Field:
-    """The calendar day of an ISO 8601 date or time."""
+    """The calendar day, in `zone`, of an ISO 8601 date or time."""
 
     def convert(value: object, row: Row) -> date:
-        return parse_time(value, zone).date()
+        return parse_time(value, zone).astimezone(zone).date()
 
     return Field(dotted, convert)
 
@@ -223,12 +224,12 @@ def interval(unit: str, count: str | None = None) -> Field:
     number = Field(count, None, required=False) if count else None
 
     def convert(value: object, row: Row) -> Interval:
-        many = number.read(row) if number else 1
-        if isinstance(many, str) and many.isdigit():
-            many = int(many)
-        if value not in ("day", "week", "month", "year") or isinstance(many, bool) or not isinstance(many or 1, int):
+        many = number.read(row) if number else None
+        many = 1 if many is None else int(many) if isinstance(many, str) and re.fullmatch(r"[0-9]{1,4}", many) else many
+        whole = isinstance(many, int) and not isinstance(many, bool) and 1 <= many <= 9999
+        if value not in ("day", "week", "month", "year") or not whole:
             raise DataError(f"not an interval: {_shown(value)} x {_shown(many)}")
-        return Interval(str(value), many or 1)
+        return Interval(str(value), many)
 
     return Field(unit, convert)
 

@@ -10,12 +10,18 @@ from typing import TYPE_CHECKING
 
 from pyrate_limiter import InMemoryBucket, Limiter, RedisBucket
 from pyrate_limiter import Rate as BucketRate
+from pyrate_limiter.buckets.redis_bucket import LuaScript
 
 from tracker.connect.connector import Rate
 from tracker.errors import RateLimited, Unavailable
 
 if TYPE_CHECKING:
     from redis import Redis
+
+
+#: Times come from the callers' clocks. The library's script counts up to the caller's own, and so overlooks calls that
+#: another process stamped a moment later.
+_PUT = LuaScript.PUT_ITEM.replace("window_start, now)", "window_start, '+inf')")
 
 
 class Pace:
@@ -48,7 +54,7 @@ class Pace:
             if bucket not in self._limiters:
                 limits = [BucketRate(rate.calls, int(rate.seconds * 1000)) for rate in rates]
                 store = (
-                    RedisBucket.init(limits, self._redis, f"tracker:pace:{bucket}")
+                    RedisBucket(limits, self._redis, f"tracker:pace:{bucket}", self._redis.script_load(_PUT))
                     if self._redis is not None
                     else InMemoryBucket(limits)
                 )

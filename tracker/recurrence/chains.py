@@ -112,8 +112,8 @@ def _candidates(line: Timeline, free: list[int], one_payer: bool, budget: _Budge
                 followed.update((rhythm.name, hit) for hit in chain.hits)
                 chain.score = _score(line, free, chain, one_payer)
                 chains.append(chain)
-        if at == 0 and any(len(chain.hits) == len(free) and chain.score > 2 * len(free) for chain in chains):
-            break  # one clean series holds everything
+            if at == 0 and any(len(chain.hits) == len(free) and chain.score > len(free) for chain in chains):
+                return chains  # one clean series holds everything
     return chains
 
 

@@ -1,10 +1,14 @@
-"""Recurring payments inside a crowd: hundreds of equal charges of unnamed payers, too dense to follow one by one.
+"""Recurring payments among equal charges of unnamed payers: when to look for them, and how in a crowd.
 
-If many of the payers are subscribers, charges find an equal partner exactly one interval later more often than a few
+Sales have a rhythm of their own: the newsletter on Thursdays, the advertiser who books on the 1st. Customers who renew
+do so on days of their own, a month or more apart. Hence no verdict where equal charges come in bursts.
+
+In a crowd of hundreds no series can be followed. If many of the payers are subscribers, charges find an equal partner exactly one interval later more often than a few
 days beside it. The share of partners on the wrong day (a placebo) is what chance alone would give. Linear in charges.
 """
 
 from collections import Counter
+from collections.abc import Sequence
 from math import sqrt
 
 from tracker.recurrence.chains import Timeline
@@ -17,10 +21,27 @@ _LEAST_EXCESS = 0.22
 _LEAST_SIGMAS = 6.0
 
 
+#: Rhythms of renewals. Shorter ones are those of marketing.
+RENEWALS = tuple(rhythm for rhythm in RHYTHMS if rhythm.days >= 28)
+_NEARBY_DAYS = 2
+
+
+def in_bursts(days: Sequence[int]) -> bool:
+    """Whether clearly more of the charges (ascending days) lie close together than independent ones would."""
+    span = days[-1] - days[0] + 1
+    first = pairs = 0
+    for at, day in enumerate(days):
+        while days[first] < day - _NEARBY_DAYS:
+            first += 1
+        pairs += at - first
+    expected = len(days) ** 2 / 2 * (2 * _NEARBY_DAYS + 1) / span
+    return pairs > 2 * expected + 2 * sqrt(expected) + 2
+
+
 def judge_crowd(line: Timeline, free: list[int]) -> tuple[Rhythm, float, set[int]] | None:
     """The rhythm that links the crowd, the share of links beyond chance, and the places that are linked; or None."""
     best: tuple[Rhythm, float, set[int]] | None = None
-    for rhythm in RHYTHMS:
+    for rhythm in RENEWALS:
         due_later = [(place, _due(line, place, rhythm)) for place in free]
         with_future = [(place, due) for place, due in due_later if due + 3 <= line.days[free[-1]]]
         if len(with_future) < CROWD // 2:

@@ -11,7 +11,7 @@ from math import exp
 from tracker.records import Recurrence
 from tracker.recurrence.chains import BELIEVED, Chain, Timeline, find_chains
 from tracker.recurrence.charges import Charge, Hints, Verdict
-from tracker.recurrence.crowd import CROWD, judge_crowd
+from tracker.recurrence.crowd import CROWD, RENEWALS, in_bursts, judge_crowd
 from tracker.recurrence.facts import CENTS
 from tracker.recurrence.parts import Series, counted_part, parts_log_odds
 from tracker.recurrence.proration import belongs_to
@@ -21,6 +21,8 @@ _NO_HINTS = Hints()
 _SHARED_ORDER = 2.0  # evidence, in log units, that payments under one order reference are one contract
 _PLAN_GOES_ON = 2.0  # evidence against parts: the payer has another series, or paid the same price beside it
 _MOST_OF_ONE_PAYER = 1000  # more is no single buyer, whatever the provider says
+_SURE_OF_UNNAMED = 4.0  # evidence asked of equal charges whose payers have no names
+_MOST = 0.5  # of equal charges of unnamed payers must renew, or none is believed to
 _LOOSE = 0.8  # evidence asked of parts whose days show no rhythm
 _PART_RHYTHMS = [rhythm for rhythm in RHYTHMS if rhythm.name in ("monthly", "every 4 weeks", "every 2 weeks")]
 #: Days of silence after which a group is to be judged again, by the interval found; None: without one.
@@ -148,15 +150,24 @@ class _Group:
                     break
 
     def take_equal_amounts(self) -> None:
-        """Unnamed payers: only charges of one amount can be told to be one series."""
+        """Unnamed payers: only charges of one amount can be told to be one series, and only if most of them are."""
         amounts: dict[int, list[int]] = {}
         for place in self._free():
             amounts.setdefault(self.line.amounts[place], []).append(place)
         for places in amounts.values():
+            if len(places) < 3 or in_bursts([self.line.days[place] for place in places]):
+                continue
             if len(places) >= CROWD:
                 self._take_crowd(places)
-            elif len(places) > 2:
-                for chain in find_chains(self.line, places, one_payer=False):
+                continue
+            chains = [
+                chain
+                for chain in find_chains(self.line, places, one_payer=False)
+                if chain.rhythm in RENEWALS and chain.score > _SURE_OF_UNNAMED
+            ]
+            on_one_day = len(chains) > 1 and len({self.line.day_of_month[chain.hits[0]] for chain in chains}) == 1
+            if not on_one_day and sum(len(chain.hits) for chain in chains) >= _MOST * len(places):
+                for chain in chains:
                     self._take_recurring(chain)
 
     def _take(self, chains: list[Chain]) -> None:

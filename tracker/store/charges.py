@@ -3,12 +3,25 @@
 A charge here is an earning that nothing but its pattern can decide. All queries are bounded, and read one connection.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from itertools import groupby, islice
 from typing import Any
 
-from sqlalchemy import BigInteger, Connection, Integer, and_, cast, func, or_, select, true, tuple_, type_coerce
+from sqlalchemy import (
+    BigInteger,
+    Connection,
+    Integer,
+    and_,
+    cast,
+    func,
+    literal_column,
+    or_,
+    select,
+    true,
+    tuple_,
+    type_coerce,
+)
 from sqlalchemy.sql import ColumnElement
 
 from tracker.records import CORRECTIONS, NOT_INCOME
@@ -21,8 +34,8 @@ _OTHERS_MAX = 100_000
 _GROUPS_MAX = 500
 _AGAIN_MAX = 2_000
 
-#: Rows still to be classified. Named so, and not as `= true`, it is the condition of the index of fresh rows in SQLite.
-is_fresh = type_coerce(e.c.fresh, Integer)
+#: Rows still to be classified. Written out, as SQLite must meet its index's very words.
+is_fresh: ColumnElement[bool] = literal_column("earning.fresh")
 #: The gross amount where it is known, in millionths: parts of a price add up before fees.
 micros = type_coerce(func.coalesce(e.c.gross, e.c.net), BigInteger)
 _judged = and_(e.c.recurrence_by.in_(("default", "pattern")), e.c.kind.not_in(CORRECTIONS | NOT_INCOME))
@@ -76,7 +89,7 @@ def quiet_payers(
     return _counted(conn, connection_id, e.c.payer.in_(payers.distinct().limit(_AGAIN_MAX)))
 
 
-def payers_of(conn: Connection, connection_id: int, products: Sequence[str | None]) -> dict[str, int]:
+def payers_of(conn: Connection, connection_id: int, products: Collection[str | None]) -> dict[str, int]:
     """Payers with a pattern among the older charges of some products."""
     payers = select(e.c.payer).where(
         e.c.connection_id == connection_id, e.c.payer.is_not(None), ~e.c.fresh, e.c.recurrence_by == "pattern",
@@ -90,7 +103,7 @@ def _counted(conn: Connection, connection_id: int, condition: ColumnElement[bool
     return {row.payer: row[1] for row in conn.execute(query)}
 
 
-def of_payers(conn: Connection, connection_id: int, counts: dict[str, int]) -> Iterator[list[Any]]:
+def of_payers(conn: Connection, connection_id: int, counts: Mapping[str, int]) -> Iterator[list[Any]]:
     """The charges of payers, oldest first, in sets of whole payers: at most CHARGES_MAX charges at a time."""
     part: list[str] = []
     room = CHARGES_MAX
@@ -138,23 +151,19 @@ def paid_for(conn: Connection, connection_id: int, products: Sequence[str | None
     yield from conn.execute(query.group_by(*key).order_by(charges.c.payer, charges.c.product, charges.c.currency))
 
 
-def _is_one_of(column: Any, values: Sequence[str | None]) -> ColumnElement[bool]:
-    named = column.in_([value for value in values if value is not None])
+def _is_one_of(column: Any, values: Collection[str | None]) -> ColumnElement[bool]:
+    named = column.in_(sorted(value for value in values if value is not None))
     return or_(named, column.is_(None)) if None in values else named
 
 
 def of_orders(conn: Connection, connection_id: int) -> Iterator[list[Any]]:
     """The charges of orders without a payer that have a fresh one, oldest first: whole orders of three or more."""
     fresh = select(e.c.order_ref).where(_fresh(connection_id), e.c.payer.is_(None), e.c.order_ref.is_not(None))
+    if conn.execute(fresh.limit(1)).first() is None:
+        return
     unnamed = and_(e.c.connection_id == connection_id, e.c.payer.is_(None), _judged)
-    repeated = (
-        select(e.c.order_ref)
-        .where(unnamed, e.c.order_ref.in_(fresh))
-        .group_by(e.c.order_ref)
-        .having(func.count() > 2)
-        .order_by(e.c.order_ref)
-    )
-    orders = list(conn.execute(repeated).scalars())
+    repeated = select(e.c.order_ref).where(unnamed, e.c.order_ref.in_(fresh)).group_by(e.c.order_ref)
+    orders = sorted(conn.execute(repeated.having(func.count() > 2)).scalars())
     for start in range(0, len(orders), _GROUPS_MAX):
         part = orders[start : start + _GROUPS_MAX]
         newest = select(*_columns).where(unnamed, e.c.order_ref.in_(part)).order_by(e.c.earned_at.desc(), e.c.id.desc())
@@ -170,7 +179,8 @@ def of_programs(conn: Connection, connection_id: int, told: str) -> Iterator[lis
     amount = (e.c.program, e.c.currency, micros)
     decided_here = or_(e.c.recurrence_by == "default", e.c.recurrence_reason.endswith(told))
     unnamed = and_(
-        e.c.connection_id == connection_id, e.c.payer.is_(None), e.c.program.is_not(None), _judged, decided_here, micros > 0
+        e.c.connection_id == connection_id, e.c.payer.is_(None), e.c.program.is_not(None), micros > 0, _judged,
+        decided_here,
     )  # fmt: skip
     fresh = conn.execute(select(*amount).where(unnamed, is_fresh).distinct().limit(_GROUPS_MAX + 1)).all()
     if not fresh:

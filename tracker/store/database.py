@@ -20,12 +20,13 @@ def open_engine(url: str) -> Engine:
     """An engine for `sqlite:///…` or `postgresql+psycopg://…`. Connects to nothing yet."""
     try:
         parsed = make_url(url)
+        if parsed.drivername in ("postgres", "postgresql"):
+            parsed = parsed.set(drivername="postgresql+psycopg")
+        parsed.get_dialect()
     except ArgumentError:
         raise ConfigError(
             "TRACKER_DATABASE_URL is not a database address.", hint="Example: sqlite:////data/tracker.db"
         ) from None
-    if parsed.drivername in ("postgres", "postgresql"):
-        parsed = parsed.set(drivername="postgresql+psycopg")
     if parsed.get_backend_name() not in ("sqlite", "postgresql"):
         raise ConfigError(f"{parsed.get_backend_name()} is not supported.", hint="Use sqlite:///… or postgresql://…")
     if parsed.get_backend_name() == "sqlite":
