@@ -45,6 +45,7 @@ format: $(DEV) ## rewrite the code in the house's format
 	$(VENV)/bin/ruff format
 
 bench: $(DEV) ## how fast and how right: the figures that the docs quote
+	$(VENV)/bin/python benchmarks/classify.py $(ARGS)
 	$(VENV)/bin/python benchmarks/recurrence.py $(ARGS)
 
 lock: $(RUN) ## renew the locks after a change in pyproject.toml (UPGRADE=1: newest versions)

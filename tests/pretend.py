@@ -528,3 +528,21 @@ def drip(piece: bytes, pause_s: float, done: threading.Event) -> Iterator[bytes]
     """A piece every `pause_s` for as long as somebody reads."""
     while not done.wait(pause_s):
         yield piece
+
+
+GROUPED = """
+select connection_id, earned_month, approved_month, paid_month, stream_id, program, currency, kind, status, settlement,
+       recurrence, estimated, paired, reporting_net is not null, count(*), sum(net), sum(reporting_net)
+from earning group by 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14
+"""
+ROLLED_UP = """
+select connection_id, earned_month, approved_month, paid_month, stream_id, program, currency, kind, status, settlement,
+       recurrence, estimated, paired, converted, earnings, net, reporting_net from monthly_income
+"""
+
+
+def same_sums(world: World) -> None:
+    def plain(rows: list[tuple[Any, ...]]) -> list[tuple[str, ...]]:
+        return sorted(tuple(str(int(v)) if isinstance(v, bool) else str(v) for v in row) for row in rows)
+
+    assert plain(world.ask(GROUPED)) == plain(world.ask(ROLLED_UP))

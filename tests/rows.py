@@ -65,8 +65,8 @@ class Ledger:
         return self._connections[slug]
 
     def earning(self, slug: str, net: str, day: str, **more: Any) -> None:
+        row = self.row(slug, net, day, **more)
         with self.engine.begin() as conn:
-            row = self.row(slug, net, day, **more)
             conn.execute(insert(writes.earning_t), [row])
             writes.mark_dirty(conn, row["connection_id"], [row["earned_month"]])
 

@@ -18,8 +18,10 @@ GROUND = {"tracker.errors", "tracker.money", "tracker.records"}
 BOOKS = GROUND | {"tracker.months", "tracker.store", "tracker.rates"}
 LINE = BOOKS | {"tracker.connect", "tracker.connect.catalog", "tracker.settings", "tracker.vault", "tracker.ledger"}
 LINE |= {"tracker.recurrence", "tracker.classify", "tracker.settle", "tracker.schedule", "tracker.connections"}
-REPORTS = LINE | {"tracker.figures", "tracker.sync", "tracker.statements", "tracker.schedule"}
-ALL_BUT_DOORS = REPORTS | {"tracker.summary", "tracker.mail", "tracker.alerts", "tracker.jobs"}
+REPORTS = LINE | {"tracker.figures", "tracker.sync", "tracker.statements", "tracker.revalue"}
+UPKEEP = {"tracker.books", "tracker.quarantine", "tracker.rebuild", "tracker.streams", "tracker.doctor"}
+UPKEEP |= {"tracker.backup", "tracker.keyring", "tracker.reports", "tracker.summary", "tracker.mail", "tracker.alerts"}
+ALL_BUT_DOORS = REPORTS | UPKEEP | {"tracker.jobs"}
 
 #: What each part of the product may import besides itself; a part is a module, or a package with all inside.
 ARROWS: dict[str, set[str]] = {
@@ -43,10 +45,19 @@ ARROWS: dict[str, set[str]] = {
     "tracker.sync": LINE,
     "tracker.statements": LINE,
     "tracker.schedule": BOOKS,
-    "tracker.summary": REPORTS,
-    "tracker.alerts": REPORTS,
+    "tracker.revalue": BOOKS | {"tracker.settings"},
+    "tracker.reports": REPORTS,
+    "tracker.books": REPORTS,
+    "tracker.streams": REPORTS | {"tracker.books"},
+    "tracker.quarantine": REPORTS | {"tracker.books"},
+    "tracker.rebuild": REPORTS | {"tracker.books", "tracker.quarantine"},
+    "tracker.doctor": REPORTS,
+    "tracker.backup": REPORTS,
+    "tracker.keyring": REPORTS,
+    "tracker.summary": REPORTS | {"tracker.reports"},
+    "tracker.alerts": REPORTS | {"tracker.reports"},
     "tracker.mail": REPORTS | {"tracker.summary"},
-    "tracker.jobs": ALL_BUT_DOORS,
+    "tracker.jobs": ALL_BUT_DOORS - {"tracker.jobs"},
     "tracker.web": ALL_BUT_DOORS | {"tracker.connect.webhook"},
     "tracker.demo": GROUND | {"tracker.settings"},
     "tracker.cli": ALL_BUT_DOORS | {"tracker.web", "tracker.demo", "workers"},

@@ -9,8 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.pretend import START, World, earning
-from tests.test_ledger import same_sums
+from tests.pretend import START, World, earning, same_sums
 from tracker import connections
 from tracker.connect.plans import iso_z
 

@@ -1,4 +1,4 @@
-"""The quarantine: rows that could not be understood are kept, shown, and tried again when the connector knows better."""
+"""The quarantine: rows that could not be understood are kept, shown, and tried again when it can be."""
 
 from collections.abc import Iterator
 from datetime import timedelta

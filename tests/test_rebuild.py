@@ -79,7 +79,7 @@ def fill(world: World) -> None:
     world.provider.put("/days", earning("d1", kind="ad_revenue", status="approved"))
     sync_all(world)
     world.later(days=2)
-    later = {"updated": (world.now - timedelta(hours=1)).strftime("%Y-%m-%dT%H:%M:%SZ")}
+    later: dict[str, Any] = {"updated": (world.now - timedelta(hours=1)).strftime("%Y-%m-%dT%H:%M:%SZ")}
     world.provider.put("/commissions", earning("c0", status="approved", settlement="paid", **later))
     world.provider.put("/commissions", earning("c1", status="approved", **later))
     world.provider.put("/payouts", earning("po", status="paid"))

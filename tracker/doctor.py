@@ -186,6 +186,8 @@ def _connections(conn: Connection, settings: Settings, now: datetime) -> Iterato
 
 
 def _secrets(conn: Connection, settings: Settings, now: datetime) -> Iterator[Finding]:
+    if settings.keys is None and not settings.key_file.exists():
+        return  # said already; opening the vault would make a new key
     try:
         lost = sealed_elsewhere(conn, Vault.open(settings))
     except TrackerError:

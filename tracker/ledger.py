@@ -16,7 +16,7 @@ from tracker import records
 from tracker.connect.connector import Connector, Resource
 from tracker.connect.fields import Row
 from tracker.connect.normalise import Prepared, Pseudonym, normalise, prepare, row_key
-from tracker.connect.rows import decode, digest
+from tracker.connect.rows import digest
 from tracker.errors import DataError, MoneyError
 from tracker.money import convert_micros, from_micros, to_micros
 from tracker.months import day_of, month_of
@@ -37,7 +37,7 @@ SUBSCRIPTION_WATCHED = (
 
 
 class Book(msgspec.Struct, kw_only=True):
-    """What writing rows of one connection needs to know."""
+    """What writing rows of one connection needs to know. `newest` is the last earning's id when the run began."""
 
     connection_id: int
     connector: Connector
@@ -49,6 +49,7 @@ class Book(msgspec.Struct, kw_only=True):
     currency: str
     rates: Rates
     name: Pseudonym
+    newest: int | None = None
 
 
 class Taken(msgspec.Struct):
@@ -147,7 +148,7 @@ def write(conn: Connection, book: Book, resource: Resource, sifted: Sifted) -> T
         except DataError as error:
             held.append((prepared, error))
     writes.release(conn, book.connection_id, resource.name, [prepared.key for _, prepared, _ in good])
-    writes.quarantine(conn, [_held(book, resource, prepared, error) for prepared, error in held])
+    writes.quarantine(conn, [held_row(book, resource, prepared, error) for prepared, error in held])
     taken.quarantined = len(held)
     if not good:
         return taken
@@ -158,7 +159,7 @@ def write(conn: Connection, book: Book, resource: Resource, sifted: Sifted) -> T
         conn,
         [
             {"connection_id": book.connection_id, "resource": resource.name, "key": prepared.key, "digest": mark,
-             "batch_id": batch, "position": position, "made": _made(prepared.key, made)}
+             "batch_id": batch, "position": position, "made": made_ids(prepared.key, made)}
             for position, (mark, prepared, made) in enumerate(good)
         ],
     )  # fmt: skip
@@ -179,12 +180,12 @@ def _id_of(record: records.Record) -> str:
     return record.external_id
 
 
-def _made(key: str, made: Sequence[records.Record]) -> list[str] | None:
+def made_ids(key: str, made: Sequence[records.Record]) -> list[str] | None:
     ids = [_id_of(record) for record in made if not isinstance(record, records.Program)]
     return None if ids == [key] else ids
 
 
-def _held(book: Book, resource: Resource, prepared: Prepared, error: DataError) -> dict[str, Any]:
+def held_row(book: Book, resource: Resource, prepared: Prepared, error: DataError) -> dict[str, Any]:
     return {
         "connection_id": book.connection_id,
         "resource": resource.name,
@@ -214,7 +215,7 @@ def _write_earnings(
     conn: Connection, book: Book, resource: str, found: Mapping[str, tuple[str, records.Earning]]
 ) -> None:
     before = writes.existing(conn, writes.earning_t, book.connection_id, resource, list(found))
-    rows = [_earning_row(book, resource, key, record, before.get(record.external_id)) for key, record in found.values()]
+    rows = [earning_row(book, resource, key, record, before.get(record.external_id)) for key, record in found.values()]
     writes.upsert(conn, writes.earning_t, rows, ("connection_id", "resource", "external_id"), DECIDED_HERE)
     writes.mark_dirty(
         conn, book.connection_id, {row["earned_month"] for row in rows} | {old.earned_month for old in before.values()}
@@ -222,9 +223,9 @@ def _write_earnings(
     note_changes(conn, book, [(before[row["external_id"]], row) for row in rows if row["external_id"] in before])
 
 
-def _earning_row(book: Book, resource: str, key: str, record: records.Earning, before: Any) -> dict[str, Any]:
+def earning_row(book: Book, resource: str, key: str, record: records.Earning, before: Any) -> dict[str, Any]:
     row: dict[str, Any] = msgspec.structs.asdict(record)
-    said, interval = row["recurrence"], row.pop("recurrence_interval")
+    word, interval = row["recurrence"], row.pop("recurrence_interval")
     if before is not None:
         _carry_over(book, row, before)
     if row["status"] == Status.DECLINED and row["settlement"] == Settlement.PAID:
@@ -232,10 +233,10 @@ def _earning_row(book: Book, resource: str, key: str, record: records.Earning, b
     row["connection_id"] = book.connection_id
     row["resource"] = resource
     row["raw_key"] = None if key == record.external_id else key
-    row["said_recurrence"] = said
+    row["said_recurrence"] = word
     row["said_interval"] = row["recurrence_interval"] = str(interval) if interval else None
-    row["recurrence"] = said or Recurrence.ONE_OFF
-    row["recurrence_by"] = "provider" if said else "default"
+    row["recurrence"] = word or Recurrence.ONE_OFF
+    row["recurrence_by"] = "provider" if word else "default"
     row["recurrence_reason"] = None
     row["stream_id"] = book.stream_id
     row["paired"] = False
@@ -282,8 +283,8 @@ def note_changes(conn: Connection, book: Book, pairs: Sequence[tuple[Any, Mappin
             "run_id": book.run_id,
             "changed_at": book.now,
             "what": what,
-            "old": _said(getattr(old, what)),
-            "new": _said(new[what]),
+            "old": said(getattr(old, what)),
+            "new": said(new[what]),
         }
         for old, new in pairs
         for what in WATCHED
@@ -293,7 +294,7 @@ def note_changes(conn: Connection, book: Book, pairs: Sequence[tuple[Any, Mappin
         conn.execute(insert(writes.earning_change_t), changes)
 
 
-def _said(value: object) -> str | None:
+def said(value: object) -> str | None:
     return None if value is None else str(value)
 
 
@@ -326,7 +327,7 @@ _KEY = ("connection_id", "resource", "external_id")
 
 def _write_subscriptions(conn: Connection, book: Book, resource: str, found: Mapping[str, tuple[str, Any]]) -> None:
     before = writes.existing(conn, subscription_t, book.connection_id, resource, list(found))
-    rows = [_owned(book, resource, key, record) for key, record in found.values()]
+    rows = [owned_row(book, resource, key, record) for key, record in found.values()]
     writes.upsert(conn, subscription_t, rows, _KEY)
     for row in rows:
         if row["external_id"] in before:
@@ -354,12 +355,12 @@ def _note_subscription(conn: Connection, book: Book, old: Any, new: Mapping[str,
 
 def _write_payouts(conn: Connection, book: Book, resource: str, found: Mapping[str, tuple[str, Any]]) -> None:
     """A payout that changed is itemised again."""
-    rows = [{**_owned(book, resource, key, record), "itemised_at": None} for key, record in found.values()]
+    rows = [{**owned_row(book, resource, key, record), "itemised_at": None} for key, record in found.values()]
     writes.upsert(conn, payout_t, rows, _KEY)
 
 
 def _write_items(conn: Connection, book: Book, resource: str, found: Mapping[str, tuple[str, Any]]) -> None:
-    rows = [_owned(book, resource, None, record) for _, record in found.values()]
+    rows = [owned_row(book, resource, None, record) for _, record in found.values()]
     writes.upsert(conn, payout_item_t, rows, _KEY)
 
 
@@ -385,7 +386,7 @@ def _write_programs(conn: Connection, book: Book, resource: str, found: Mapping[
 
 
 def _write_invoices(conn: Connection, book: Book, resource: str, found: Mapping[str, tuple[str, Any]]) -> None:
-    rows = [_owned(book, resource, None, record) for _, record in found.values()]
+    rows = [owned_row(book, resource, None, record) for _, record in found.values()]
     writes.upsert(conn, invoice_t, rows, _KEY)
     writes.refresh_paid_by(
         conn, book.connection_id, earning_resources(book.connector), [row["payment_ref"] for row in rows]
@@ -397,7 +398,7 @@ def earning_resources(connector: Connector) -> list[str]:
     return [one.name for one in connector.resources if any(maker.record is records.Earning for maker in one.makes)]
 
 
-def _owned(book: Book, resource: str, key: str | None, record: Any) -> dict[str, Any]:
+def owned_row(book: Book, resource: str, key: str | None, record: Any) -> dict[str, Any]:
     row: dict[str, Any] = {"connection_id": book.connection_id, "resource": resource, **msgspec.structs.asdict(record)}
     if "interval" in row:
         row["interval"] = str(row["interval"]) if row["interval"] else None
@@ -414,18 +415,3 @@ _WRITERS: dict[type[Any], Callable[[Connection, Book, str, Mapping[str, Any]], N
     records.Program: _write_programs,
     records.Invoice: _write_invoices,
 }
-
-
-def replay_rows(
-    conn: Connection, book: Book, resource: Resource, kept: Sequence[tuple[str, bytes]]
-) -> list[tuple[str, str]]:
-    """Make the records of kept rows again. Answers the rows that cannot be understood, with the reason."""
-    faults: list[tuple[str, str]] = []
-    made: list[tuple[str, records.Record]] = []
-    for key, raw in kept:
-        try:
-            made += [(key, record) for record in normalise(resource, decode(raw), book.options, book.now)]
-        except DataError as error:
-            faults.append((key, str(error)))
-    write_records(conn, book, resource.name, made)
-    return faults

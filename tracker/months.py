@@ -1,5 +1,6 @@
 """The one place where times are cut into months and days: in the user's time zone."""
 
+import re
 from datetime import UTC, date, datetime
 from zoneinfo import ZoneInfo
 
@@ -40,6 +41,6 @@ def label(month: int) -> str:
 def parse(text: str) -> int:
     """The inverse of `label`: "2026-06". Raises ValueError."""
     year, _, number = text.partition("-")
-    if len(year) != 4 or len(number) != 2 or not (year + number).isdigit() or not 1 <= int(number) <= 12:
+    if len(year) != 4 or len(number) != 2 or not re.fullmatch("[0-9]{6}", year + number) or not 1 <= int(number) <= 12:
         raise ValueError(f"not a month: {text!r}")
     return int(year) * 100 + int(number)

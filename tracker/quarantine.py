@@ -181,7 +181,7 @@ def hold(conn: Connection, book: Book, resource: Resource, kept: Sequence[tuple[
         ).scalar_one()
         for part in writes.chunks(prints)
     )
-    rows = [ledger._held(book, resource, Prepared(key, {}, payload), error) for key, payload, error in kept]
+    rows = [ledger.held_row(book, resource, Prepared(key, {}, payload), error) for key, payload, error in kept]
     writes.quarantine(conn, rows)
     return len(prints) - there
 

@@ -248,7 +248,7 @@ class _Rebuild:
             last = rows[-1].id
             changes = [
                 {"earning_id": row.id, "run_id": None, "changed_at": self.book.now, "what": name,
-                 "old": ledger._said(getattr(row, f"old_{name}")), "new": ledger._said(getattr(row, f"new_{name}"))}
+                 "old": ledger.said(getattr(row, f"old_{name}")), "new": ledger.said(getattr(row, f"new_{name}"))}
                 for row in rows
                 for name in WATCHED
                 if getattr(row, f"old_{name}") != getattr(row, f"new_{name}")
@@ -341,7 +341,7 @@ class _Replay:
             for row in self.conn.execute(query.where(past.c.external_id.in_(part)))
         }
         return [
-            ledger._earning_row(book, self.resource.name, key, record, before.get(record.external_id))
+            ledger.earning_row(book, self.resource.name, key, record, before.get(record.external_id))
             for key, record in found.values()
         ]
 
@@ -367,7 +367,7 @@ class _Replay:
                 continue
             understood.append((key, raw))
             good += [(key, record) for record in records]
-            made_of[key] = ledger._made(key, records)
+            made_of[key] = ledger.made_ids(key, records)
         self._hold(faults, kept)
         self.result.released += quarantine.let_go(self.conn, self.book, self.resource.name, understood)
         self._remember_made({key: made for key, made in made_of.items() if made != kept[key][2]}, kept)
@@ -407,7 +407,7 @@ class _Replay:
         before = writes.existing(self.conn, table, self.book.connection_id, self.resource.name, list(found))
         keyed = kind in (Subscription, Payout)
         rows = [
-            ledger._owned(self.book, self.resource.name, key if keyed else None, record)
+            ledger.owned_row(self.book, self.resource.name, key if keyed else None, record)
             for key, record in found.values()
         ]
         changed = [row for row in rows if row["external_id"] not in before or _differs(before[row["external_id"]], row)]

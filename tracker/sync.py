@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 import msgspec
 from dateutil.relativedelta import relativedelta
-from sqlalchemy import Connection, Engine, and_, insert, or_, select, update
+from sqlalchemy import Connection, Engine, and_, func, insert, or_, select, update
 from sqlalchemy.exc import DBAPIError
 
 from tracker import connections, ledger, rates, schedule
@@ -126,6 +126,7 @@ class _Run:
         self.when = When(now=now, since=since or row.since or _backfill_start(deps, now), again=since is not None)
         with reading(deps.engine) as conn:
             known_rates = rates.load_rates(conn)
+            newest = conn.execute(select(func.max(earning_t.c.id))).scalar()
         self.book = Book(
             connection_id=row.id,
             connector=self.client.connector,
@@ -136,6 +137,7 @@ class _Run:
             zone=deps.settings.zone,
             currency=deps.settings.currency,
             rates=known_rates,
+            newest=newest,
             name=lambda text: deps.vault.pseudonym("payer", text),
         )
 

@@ -103,6 +103,11 @@ class Written:
         return f"{moment.astimezone(self._zone):%Y-%m-%d %H:%M}" if moment else "never"
 
 
+def several(count: int, word: str) -> str:
+    """ "1 earning", "2,000 earnings"."""
+    return f"{count:,} {word}{'' if count == 1 else 's'}"
+
+
 def freshness(as_of: Mapping[str, datetime | None], written: Written) -> str:
     """One line: when each connection was last read completely."""
     if not as_of:

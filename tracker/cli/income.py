@@ -8,7 +8,7 @@ import typer
 
 from tracker import reports
 from tracker.cli import asked
-from tracker.cli.columns import Line, Written, freshness, laid_out, show, terminal_width, write_csv
+from tracker.cli.columns import Line, Written, freshness, laid_out, several, show, terminal_width, write_csv
 from tracker.cli.ground import err, open_ledger, print_json
 from tracker.figures.income import AMOUNTS, IncomeRow, summed
 from tracker.months import label, month_of
@@ -90,7 +90,7 @@ def table(report: Income, settings: Settings, width: int | None) -> list[Line]:
     header = [f"by {report.by}", *(name.replace("_", "-") for name in names)]
     below = [
         f"{report.currency}, months by the day {report.basis} in {report.time_zone}, at the reference rates of "
-        f"the days earned. {whole.earnings:,} earnings make the total; pending and what follows it are not in it.",
+        f"the days earned. Total: {several(whole.earnings, 'earning')}; pending and what follows it are not in it.",
         freshness(report.as_of, written),
         *_unconverted(report, written),
     ]
@@ -109,7 +109,7 @@ def _unconverted(report: Income, written: Written) -> list[str]:
     if not report.unconverted:
         return []
     parts = [
-        f"{written.money(one.net, one.currency)} ({one.earnings:,} earnings)" if one.earnings else one.currency
+        f"{written.money(one.net, one.currency)} ({several(one.earnings, 'earning')})" if one.earnings else one.currency
         for one in report.unconverted
     ]
     return [f"Not in these figures, because no rate to {report.currency} is known: {', '.join(parts)}."]

@@ -9,7 +9,7 @@ import typer
 
 from tracker import reports
 from tracker.cli import asked
-from tracker.cli.columns import Line, Written, freshness, laid_out, show, terminal_width
+from tracker.cli.columns import Line, Written, freshness, laid_out, several, show, terminal_width
 from tracker.cli.ground import open_ledger, print_json
 from tracker.figures.contracts import PRESETS
 from tracker.figures.mrr import Move, lifetime_value, rounded
@@ -89,8 +89,10 @@ def table(report: Recurring, settings: Settings, width: int | None) -> list[Line
             Line(["No running subscriptions. Connect a billing provider (tracker connector list), then: tracker sync"])
         ]
     lines = [
-        Line(["MRR", written.amount(rounded(balance.total, code), code), f"{balance.customers:,} customers"], "bold"),
-        Line(["ARR", written.amount(rounded(balance.arr, code), code), f"{balance.contracts:,} subscriptions"]),
+        Line(
+            ["MRR", written.amount(rounded(balance.total, code), code), several(balance.customers, "customer")], "bold"
+        ),
+        Line(["ARR", written.amount(rounded(balance.arr, code), code), several(balance.contracts, "subscription")]),
         Line(["MRR per customer", written.amount(balance.arpa, code), ""]),
         Line(["", "", ""]),
     ]
@@ -98,7 +100,7 @@ def table(report: Recurring, settings: Settings, width: int | None) -> list[Line
         amount = rounded(getattr(moves, name), code)
         signed = -amount if name in (Move.CONTRACTION, Move.CHURN) else amount
         count = moves.count(Move(name)) if name in list(Move) else 0
-        who = f"{count:,} customers" if count else ""
+        who = several(count, "customer") if count else ""
         lines.append(Line([name, written.amount(signed, code), who], "bold" if name in ("start", "end") else ""))
     lines.append(Line(["", "", ""]))
     lines += [Line([name.replace("_", " "), written.share(rate), ""]) for name, rate in rates(report).items()]
@@ -110,7 +112,9 @@ def table(report: Recurring, settings: Settings, width: int | None) -> list[Line
         freshness(report.as_of, written),
     ]
     if balance.metered:
-        below.append(f"{balance.metered:,} subscriptions also have usage-priced parts, which are in no figure.")
+        below.append(
+            f"With usage-priced parts on top, which are in no figure: {several(balance.metered, 'subscription')}."
+        )
     if left_out := sorted({*balance.unconverted, *moves.unconverted}):
         below.append(f"Not in these figures, because a rate to {code} is missing: {', '.join(left_out)}.")
     header = [written.month(report.month), code, ""]

@@ -3,8 +3,9 @@
 Sales have a rhythm of their own: the newsletter on Thursdays, the advertiser who books on the 1st. Customers who renew
 do so on days of their own, a month or more apart. Hence no verdict where equal charges come in bursts.
 
-In a crowd of hundreds no series can be followed. If many of the payers are subscribers, charges find an equal partner exactly one interval later more often than a few
-days beside it. The share of partners on the wrong day (a placebo) is what chance alone would give. Linear in charges.
+In a crowd of hundreds no series can be followed. If many of the payers are subscribers, charges find an equal partner
+exactly one interval later more often than a few days beside it. The share of partners on the wrong day (a placebo) is
+what chance alone would give. Linear in charges.
 """
 
 from collections import Counter

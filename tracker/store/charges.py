@@ -24,7 +24,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.sql import ColumnElement
 
-from tracker.records import CORRECTIONS, NOT_INCOME
+from tracker.records import CORRECTIONS, NOT_INCOME, Kind
 from tracker.store.writes import earning_t as e
 
 #: Newest charges of one payer, or of one amount of a program, that are looked at.
@@ -180,7 +180,7 @@ def of_programs(conn: Connection, connection_id: int, told: str) -> Iterator[lis
     decided_here = or_(e.c.recurrence_by == "default", e.c.recurrence_reason.endswith(told))
     unnamed = and_(
         e.c.connection_id == connection_id, e.c.payer.is_(None), e.c.program.is_not(None), micros > 0, _judged,
-        decided_here,
+        decided_here, e.c.kind != Kind.BONUS,
     )  # fmt: skip
     fresh = conn.execute(select(*amount).where(unnamed, is_fresh).distinct().limit(_GROUPS_MAX + 1)).all()
     if not fresh:
