@@ -12,19 +12,8 @@ from typing import Any, cast
 
 from tracker.connect.auth import Credentials, Request, Scheme, Tokens, basic, query
 from tracker.connect.connector import Connector, Credential, Details, Option, Rate, Resource, make
-from tracker.connect.fields import (
-    Row,
-    as_text,
-    currency,
-    get,
-    interval,
-    money,
-    one_of,
-    optional,
-    parse_time,
-    text,
-    timestamp,
-)
+from tracker.connect.fields import Row, as_text, currency, get, interval, money, one_of, optional, text, timestamp
+from tracker.connect.fields import parse_time as parsed
 from tracker.connect.paging import Pager, Pages, Step
 from tracker.connect.plans import Snapshot, iso_naive, updated_since
 from tracker.connect.webhook import body_hmac
@@ -280,7 +269,7 @@ def date_gmt(*names: str) -> Callable[[Row], datetime | None]:
     def read(row: Row) -> datetime | None:
         found = (row.get(f"{name}_gmt") or row.get(name) for name in names)
         value = next((value for value in found if value and value != "0"), None)
-        return None if value is None else parse_time(value)
+        return None if value is None else parsed(value)
 
     return read
 
@@ -439,7 +428,7 @@ connector = Connector(
                     Invoice,
                     when=lambda row: is_order(row) and row.get("parent_id") not in (None, 0, "0"),
                     external_id=lambda row: f"{as_text(row['id'])}:parent",
-                    payment_ref=text("parent_id"),  # the first order does not name its subscription
+                    payment_ref=text("parent_id"),  # the first order names no subscription
                     recurrence=Recurrence.RECURRING,
                     subscription_ref=text("id"),
                     interval=interval("billing_period", "billing_interval"),

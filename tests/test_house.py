@@ -51,7 +51,7 @@ ARROWS: dict[str, set[str]] = {
     "tracker.streams": REPORTS | {"tracker.books"},
     "tracker.quarantine": REPORTS | {"tracker.books"},
     "tracker.rebuild": REPORTS | {"tracker.books", "tracker.quarantine"},
-    "tracker.doctor": REPORTS,
+    "tracker.doctor": REPORTS | {"tracker.keyring"},
     "tracker.backup": REPORTS,
     "tracker.keyring": REPORTS,
     "tracker.summary": REPORTS | {"tracker.reports"},
@@ -151,7 +151,7 @@ def shape_faults(path: str, source: str) -> Iterator[str]:
     if VAGUE & set(names):
         yield f"{path}: names come from the domain, not {sorted(VAGUE & set(names))[0]!r}"
     count = len(source.splitlines())
-    if count > LINES_MAX:
+    if count > LINES_MAX and "migrations" not in names:  # a migration is written by Alembic, and never again
         yield f"{path}: {count} lines, at most {LINES_MAX}: does it have one subject?"
     if names[-1] == "__init__" and source:
         yield f"{path}: an __init__.py stays empty"

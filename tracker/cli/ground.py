@@ -24,8 +24,15 @@ if TYPE_CHECKING:
 
 PARTIAL, FAILED, USAGE = 1, 2, 64
 
+
+
+class Output(Console):
+    def on_broken_pipe(self) -> None:
+        raise BrokenPipeError  # `run` ends quietly, as it does for plain output
+
+
 #: For people: tables and progress. Plain text when the output is no terminal.
-out = Console(highlight=False, soft_wrap=not sys.stdout.isatty())
+out = Output(highlight=False, soft_wrap=not sys.stdout.isatty())
 err = Console(stderr=True, highlight=False, soft_wrap=True)
 
 
@@ -54,8 +61,8 @@ def open_ledger(settings: "Settings | None" = None) -> "Deps":
     engine = open_engine(settings.database_url)
     opened.callback(engine.dispose)
     migrate(engine)
-    with database_errors(engine):
-        revalue(engine, settings)
+    opened.enter_context(database_errors(engine))
+    revalue(engine, settings)
     return Deps(engine=engine, settings=settings, vault=Vault.open(settings), pace=Pace(_redis(settings)), now=now)
 
 

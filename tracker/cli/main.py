@@ -1,8 +1,11 @@
 """The command `tracker`: one module per noun, registered here."""
 
+import os
 import sys
+from contextlib import suppress
 from importlib import import_module
 from importlib.metadata import version
+from traceback import walk_tb
 from typing import Any
 
 import typer
@@ -15,17 +18,17 @@ from tracker.errors import TrackerError
 #: together take seconds; it has a Typer group `app`, or else a function named as the command.
 COMMANDS = {
     "connection": "Accounts at providers: add, try out, pause, remove.",
-    "connector": "Providers that can be connected, and tools for writing a connector.",
+    "connector": "Providers that can be connected; tools to write a connector.",
     "sync": "Pull what is new from the providers.",
     "serve": "Sync on schedule, in one process.",
-    "demo": "Five invented providers on this machine: connect, sync and report.",
-    "income": "Income by month: recurring and one-off, pending, declined, reversed.",
+    "demo": "Invented providers on this machine: connect, sync and report.",
+    "income": "Income by month: recurring, one-off, pending, reversed.",
     "earnings": "Single earnings, and why each is counted or not.",
     "payouts": "Money sent to your bank, and the earnings inside.",
     "mrr": "Monthly recurring revenue and how it moved in a month.",
     "stream": "Your income streams.",
     "rule": "Which earnings belong to which stream.",
-    "program": "Programs of affiliate networks, and which of them pay again and again.",
+    "program": "Programs of affiliate networks, and which of them recur.",
     "override": "Decide by hand what an earning is.",
     "quarantine": "Rows that could not be understood: kept, shown, tried again.",
     "rebuild": "Make all figures again from the rows that were kept.",
@@ -53,10 +56,11 @@ def load(name: str) -> Any:
     """The command itself."""
     module = import_module(f"tracker.cli.{name}")
     if hasattr(module, "app"):
+        module.app.rich_markup_mode = None
         group = typer.main.get_group(module.app)
         group.name = name
         return group
-    alone = typer.Typer(add_completion=False)
+    alone = typer.Typer(add_completion=False, rich_markup_mode=None)
     alone.command(name)(getattr(module, name))
     return typer.main.get_command(alone)
 
@@ -66,6 +70,7 @@ app = typer.Typer(
     name="tracker",
     help="All your income in one exact ledger: affiliate networks, billing and shops, recurring apart from one-off.",
     no_args_is_help=True,
+    rich_markup_mode=None,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
@@ -85,33 +90,55 @@ def main(
 
 
 def run() -> None:
-    """The entry point: every trouble that is not a bug ends in one line and an exit code."""
+    """The entry point: every trouble ends in one line and an exit code."""
     try:
         with opened:
             code = app(standalone_mode=False)
+        sys.stdout.flush()
     except TrackerError as error:
         fail(error)
     except KeyboardInterrupt:
         err.print("tracker: stopped; what was written is safe.")
         raise SystemExit(130) from None
-    except BrokenPipeError:
-        sys.stderr.close()
+    except BrokenPipeError:  # `head` has seen enough
+        _drop_output()
         raise SystemExit(0) from None
-    except Exception as error:  # click comes inside typer, so its errors are told by what they can do
-        if hasattr(error, "show"):
-            error.show()
-            raise SystemExit(USAGE) from None
-        if type(error).__name__ == "Abort":
-            err.print("tracker: stopped.")
-            raise SystemExit(130) from None
-        if "sqlalchemy" in sys.modules and (told := _database_said(error)):
-            err.print(f"tracker: the database answered: {told}", markup=False)
-            raise SystemExit(FAILED) from None
-        raise
+    except OSError as error:
+        _drop_output()
+        name = f" ({error.filename})" if error.filename else ""
+        err.print(f"tracker: {error.strerror or type(error).__name__}{name}.", markup=False)
+        raise SystemExit(FAILED) from None
+    except Exception as error:
+        raise SystemExit(_told(error)) from None
     raise SystemExit(code if isinstance(code, int) else 0)
 
 
-def _database_said(error: Exception) -> str:
-    from sqlalchemy.exc import DBAPIError
+def _told(error: Exception) -> int:
+    """Say what an error of the command line itself, or a bug, is about. Answers the exit code."""
+    name = type(error).__name__  # click comes inside typer, so its errors are known by name and by what they can do
+    if name == "Abort":
+        err.print("\ntracker: stopped; nothing was asked of a provider.")
+        return 130
+    if name == "NoArgsIsHelpError":
+        err.print(str(error), markup=False)
+        return USAGE
+    if hasattr(error, "format_message"):
+        path = error.ctx.command_path if getattr(error, "ctx", None) else "tracker"
+        err.print(f"tracker: {error.format_message().rstrip('.')}. See: {path} --help", markup=False)
+        return USAGE
+    if os.environ.get("TRACKER_LOG_LEVEL", "").upper() == "DEBUG":
+        raise error
+    *_, (frame, line) = walk_tb(error.__traceback__)
+    place = f"{frame.f_globals.get('__name__')}, line {line}"
+    err.print(  # not its message, which may quote anything
+        f"tracker: a fault of the tracker itself ({name} in {place}). What was written is safe. "
+        "Please report it; with TRACKER_LOG_LEVEL=DEBUG it tells more.",
+        markup=False,
+    )
+    return FAILED
 
-    return str(error.orig).strip().splitlines()[0] if isinstance(error, DBAPIError) else ""
+
+def _drop_output() -> None:
+    """Nobody reads on: what is still to be written must not fail once more when the process ends."""
+    with suppress(OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

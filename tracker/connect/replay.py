@@ -5,6 +5,7 @@ connection looks like (resource, options, credentials that open nothing, state, 
 and answer. Replaying runs the connector's real plan, pager, fetch and fields; a request that was not recorded fails.
 """
 
+import re
 from collections.abc import Iterator, Mapping
 from datetime import datetime
 from io import BytesIO
@@ -19,7 +20,7 @@ from urllib3.response import HTTPResponse
 
 from tracker.connect.auth import Credentials
 from tracker.connect.connector import Connector, Resource
-from tracker.connect.fetch import Client
+from tracker.connect.fetch import Client, base_url
 from tracker.connect.fields import lookup
 from tracker.connect.normalise import normalise, prepare
 from tracker.connect.pace import NoPace
@@ -28,6 +29,10 @@ from tracker.connect.rows import Page, decode, encode, scrub
 from tracker.errors import DataError, ProviderError, UnexpectedData
 
 EXCHANGES_MAX = 500
+#: Stands for the user's own site where the provider has no address that is everybody's.
+SAMPLE_SITE = "https://sample.example"
+#: The last wall: an address that a connector forgot to drop.
+EMAIL = re.compile(rb"[\w.+-]+@[\w-]+(?:\.[\w-]+)+")
 
 
 class Asked(msgspec.Struct, omit_defaults=True):
@@ -213,7 +218,8 @@ def _line(value: object) -> str:
 def record_sample(client: Client, resource: Resource, when: When, known: Known) -> Sample:
     """Walk a resource for real, keeping every exchange. The credentials in the sample open nothing."""
     credentials = client.credentials_shown()
-    adapter = RecordAdapter(resource, client.secrets())
+    own, shown = base_url(client.connector, client.options), client.connector.base_url or SAMPLE_SITE
+    adapter = RecordAdapter(resource, client.secrets(), own, shown)
     client.http.mount("https://", adapter)
     client.http.mount("http://", adapter)
     for leg in resource.plan.legs({}, when, known, _reader(client, resource)):
@@ -230,7 +236,8 @@ def record_sample(client: Client, resource: Resource, when: When, known: Known) 
         now=when.now,
         since=when.since,
         credentials=credentials,
-        options={name: value for name, value in client.options.items() if name != "base_url"},
+        options={name: value for name, value in client.options.items() if name != "base_url"}
+        | ({} if client.connector.base_url else {"base_url": shown}),
         exchanges=adapter.exchanges,
     )
 
@@ -241,21 +248,23 @@ def dump(sample: Sample) -> bytes:
 
 
 class RecordAdapter(HTTPAdapter):
-    """Passes requests on and keeps the exchanges, without secrets and without people."""
+    """Passes requests on and keeps the exchanges, without secrets and without people, as if `own` were at `shown`."""
 
-    def __init__(self, resource: Resource, credentials: Credentials) -> None:
+    def __init__(self, resource: Resource, credentials: Credentials, own: str, shown: str) -> None:
         super().__init__()
         self.exchanges: list[Exchange] = []
         self._resource = resource
         self._credentials = credentials
+        self._own, self._shown = own, shown.rstrip("/")
 
     def send(self, request: requests.PreparedRequest, *args: Any, **kwargs: Any) -> requests.Response:
         response = super().send(request, *args, **kwargs)
         body = response.raw.read(decode_content=True)
         if len(self.exchanges) < EXCHANGES_MAX:
             asked = msgspec.json.decode(self._washed(msgspec.json.encode(asked_of(request))), type=Asked)
+            asked.path = urlsplit(self._shown).path + asked.path.removeprefix(urlsplit(self._own).path)
             kept = {
-                name: value
+                name: self._washed(value.encode()).decode()
                 for name, value in response.headers.items()
                 if name.lower() in ("link", "x-wp-total", "x-wp-totalpages", "retry-after")
             }
@@ -284,4 +293,5 @@ class RecordAdapter(HTTPAdapter):
         for name, value in self._credentials.items():
             if len(value) >= 4:
                 data = data.replace(value.encode(), f"sample-{name}".encode())
-        return data
+        data = data.replace(self._own.encode(), self._shown.encode())
+        return EMAIL.sub(b"somebody@sample.example", data)

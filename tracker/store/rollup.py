@@ -26,18 +26,15 @@ def dirty(conn: Connection) -> bool:
 
 def work_off(conn: Connection, connection_id: int | None = None) -> None:
     """Recompute every dirty month (of one connection) and drop the marks, in the caller's transaction."""
-    marks = select(dirty_month_t.c.connection_id, dirty_month_t.c.month)
+    marks = delete(dirty_month_t).returning(dirty_month_t.c.connection_id, dirty_month_t.c.month)
     if connection_id is not None:
         marks = marks.where(dirty_month_t.c.connection_id == connection_id)
     by_connection: dict[int, list[int]] = {}
-    for row in conn.execute(marks):
+    for row in conn.execute(marks).all():  # dropped before summing: a page that comes meanwhile leaves a new one
         by_connection.setdefault(row.connection_id, []).append(row.month)
     for owner, months in by_connection.items():
         conn.execute(delete(m).where(m.c.connection_id == owner, m.c.earned_month.in_(months)))
         conn.execute(_insert(e.c.connection_id == owner, e.c.earned_month.in_(months)))
-        conn.execute(
-            delete(dirty_month_t).where(dirty_month_t.c.connection_id == owner, dirty_month_t.c.month.in_(months))
-        )
 
 
 def rebuild(conn: Connection) -> None:

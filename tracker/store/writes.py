@@ -194,8 +194,16 @@ def existing(conn: Connection, table: Table, connection_id: int, resource: str, 
 
 
 def mark_dirty(conn: Connection, connection_id: int, months: Iterable[int]) -> None:
+    """Note that the roll-up of these months is older than their earnings.
+
+    A mark that is there already is written again, which locks it: whoever works it off waits for this transaction, and
+    so cannot sum the month without it.
+    """
     rows = [{"connection_id": connection_id, "month": month} for month in sorted(set(months))]
-    upsert(conn, dirty_month_t, rows, ("connection_id", "month"))
+    if rows:
+        statement: Any = (postgresql if conn.dialect.name == "postgresql" else sqlite).insert(dirty_month_t)
+        again = {"month": statement.excluded.month}
+        conn.execute(statement.on_conflict_do_update(index_elements=["connection_id", "month"], set_=again), rows)
 
 
 def mark_dirty_where(conn: Connection, condition: Any) -> None:
