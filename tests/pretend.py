@@ -525,8 +525,10 @@ def dead_process() -> str:
 
 
 def drip(piece: bytes, pause_s: float, done: threading.Event) -> Iterator[bytes]:
-    """A piece every `pause_s` for as long as somebody reads."""
-    while not done.wait(pause_s):
+    """A piece every `pause_s`, for three seconds at most."""
+    for _ in range(int(3 / pause_s)):
+        if done.wait(pause_s):
+            return
         yield piece
 
 

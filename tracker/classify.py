@@ -364,20 +364,22 @@ def _stream(conn: Connection) -> ColumnElement[Any]:
 
 
 def _fits(rule: Any) -> ColumnElement[bool]:
-    title = (
-        select(program_t.c.title)
-        .where(program_t.c.connection_id == e.c.connection_id, program_t.c.external_id == e.c.program)
-        .scalar_subquery()
-    )
     parts: list[ColumnElement[bool]] = [true()]
     if rule.connection_id is not None:
         parts.append(e.c.connection_id == rule.connection_id)
-    if rule.program:
-        parts.append(or_(_like(e.c.program, rule.program), _like(title, rule.program)))
-    for name in ("product", "sub_id", "kind"):
+    for name in ("program", "product"):
+        if getattr(rule, name):
+            parts.append(or_(*(_like(text, getattr(rule, name)) for text in (e.c[name], _title_of(e.c[name])))))
+    for name in ("sub_id", "kind"):
         if getattr(rule, name):
             parts.append(_like(e.c[name], getattr(rule, name)))
     return and_(*parts)
+
+
+def _title_of(named: Any) -> Any:
+    """The title that the provider gave a program or product apart from the earning."""
+    same = and_(program_t.c.connection_id == e.c.connection_id, program_t.c.external_id == named)
+    return select(program_t.c.title).where(same).scalar_subquery()
 
 
 def _like(column: Any, pattern: str) -> ColumnElement[bool]:

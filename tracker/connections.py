@@ -98,15 +98,10 @@ def add(
 ) -> Any:
     """Store a connection; it is due at once. Raises UsageError for what its connector does not know or lacks."""
     connector = catalog.find(provider)
-    if not SLUG.fullmatch(slug):
-        raise UsageError(f"not a slug: {slug[:40]!r}", hint="Use lower-case letters, digits and hyphens, at most 40.")
     credentials, options = check(connector, credentials, options)
     now = deps.now()
     with deps.engine.begin() as conn:
-        if conn.execute(select(connection_t.c.id).where(connection_t.c.slug == slug)).first():
-            raise UsageError(
-                f"there is a connection {slug!r} already.", hint="Choose another --slug or remove it first."
-            )
+        check_slug(conn, slug)
         stream_id = find_or_make_stream(conn, stream or title or _titled(slug, connector), now)
         values = {
             "slug": slug,
@@ -129,10 +124,21 @@ def _titled(slug: str, connector: Connector) -> str:
     return connector.title if slug == connector.title.lower() else slug.replace("-", " ").capitalize()
 
 
+def check_slug(conn: Any, slug: str) -> None:
+    """Raises UsageError for a slug that is none or that is taken."""
+    if not SLUG.fullmatch(slug):
+        raise UsageError(f"not a slug: {slug[:40]!r}.", hint="Use lower-case letters, digits and hyphens, at most 40.")
+    if conn.execute(select(connection_t.c.id).where(connection_t.c.slug == slug)).first():
+        raise UsageError(f"there is a connection {slug!r} already.", hint="Choose another --slug or remove it first.")
+
+
 def check(
-    connector: Connector, credentials: Mapping[str, str], options: Mapping[str, str]
+    connector: Connector, credentials: Mapping[str, str], options: Mapping[str, str], *, asked_for: bool = True
 ) -> tuple[dict[str, str], dict[str, str]]:
-    """The given values, stripped. Raises UsageError for one that is unknown, missing or not among the choices."""
+    """The given values, stripped. Raises UsageError for one that is unknown, missing or not among the choices.
+
+    Without `asked_for` credentials may still be missing: they are asked for when the rest is known to be right.
+    """
     credentials = {name: value.strip() for name, value in credentials.items()}
     options = {name: value.strip() for name, value in options.items()}
     for given, known, what in (
@@ -144,14 +150,17 @@ def check(
                 raise UsageError(
                     f"{connector.title} has no {what} {name!r}.", hint=f"Known: {', '.join(known) or 'none'}."
                 )
-    lacking = [
-        name for name, credential in connector.credentials.items() if credential.required and not credentials.get(name)
-    ]
-    lacking += [name for name, option in connector.options.items() if option.required and not options.get(name)]
-    if lacking:
-        raise UsageError(
-            f"{connector.title} needs {', '.join(lacking)}.", hint="`tracker connector show` says where to find it."
-        )
+    for given, needed, flag in (
+        (credentials, connector.credentials, "--credential"),
+        (options, connector.options, "--option"),
+    ):
+        lacking = [name for name, wanted in needed.items() if wanted.required and not given.get(name)]
+        if lacking and (asked_for or flag == "--option"):
+            raise UsageError(
+                f"{connector.title} needs {', '.join(lacking)}.",
+                hint=f"Give {' '.join(f'{flag} {name}=…' for name in lacking)}; "
+                "`tracker connector show` says where to find it.",
+            )
     for name, value in options.items():
         option = connector.options.get(name)
         if option and option.choices and value not in option.choices:
@@ -171,7 +180,7 @@ def find_or_make_stream(conn: Any, name: str, now: datetime) -> int:
     return int(found)
 
 
-def pause(deps: Deps, slug: str, reason: str) -> None:
+def pause(deps: Deps, slug: str, reason: str = "you paused it.") -> None:
     row = find(deps.engine, slug)
     with deps.engine.begin() as conn:
         conn.execute(
@@ -185,6 +194,13 @@ def resume(deps: Deps, slug: str) -> None:
     values = {"paused_at": None, "paused_reason": None, "failures": 0, "next_sync_at": deps.now()}
     with deps.engine.begin() as conn:
         conn.execute(update(connection_t).where(connection_t.c.id == row.id).values(values))
+
+
+def why_paused(row: Any) -> str:
+    """Why a connection is paused, and the command that gets it going again."""
+    refused = row.paused_reason == row.last_error  # by the provider, whose words both then are
+    verb = "credentials" if refused else "resume"
+    return f"{row.slug} is paused: {row.paused_reason} Go on with: tracker connection {verb} {row.slug}"
 
 
 def replace_credentials(deps: Deps, slug: str, credentials: Mapping[str, str]) -> None:

@@ -11,9 +11,9 @@ import structlog
 
 from tracker import connections, rates, revalue, schedule
 from tracker.connections import Deps
-from tracker.errors import ProviderError, UsageError
-from tracker.store.database import reading
-from tracker.sync import Report, sync
+from tracker.errors import ProviderError, TrackerError, UsageError
+from tracker.store.database import database_errors, reading
+from tracker.sync import Progress, Report, sync
 
 log = structlog.get_logger()
 
@@ -25,20 +25,22 @@ TICK_MAX = 1_000
 
 def tick(deps: Deps, dispatch: Callable[[int], None]) -> int:
     """Hand every connection that is due to `dispatch`. Answers how many."""
-    with reading(deps.engine) as conn:
+    with database_errors(deps.engine), reading(deps.engine) as conn:
         due = schedule.due(conn, deps.now(), TICK_MAX)
     for connection_id in due:
         dispatch(connection_id)
     return len(due)
 
 
-def sync_connection(deps: Deps, connection_id: int) -> Report | None:
-    """Bring one connection up to date; None when somebody else is at it or it is gone."""
+def sync_connection(
+    deps: Deps, connection_id: int, progress: Callable[[Progress], None] = lambda progress: None
+) -> Report | None:
+    """Bring one connection up to date; None when it is paused or gone, or somebody else is at it."""
     try:
         row = connections.by_id(deps.engine, connection_id)
         if row.paused_at:
             return None
-        report = sync(deps, connection_id)
+        report = sync(deps, connection_id, progress=progress)
     except UsageError as error:
         log.info("not synced", connection_id=connection_id, why=error.message)
         return None
@@ -54,9 +56,20 @@ def refresh_rates(deps: Deps) -> int:
     except ProviderError as error:
         log.warning("no new exchange rates", why=str(error))
         return 0
-    revalue.revalue(deps.engine, deps.settings)
+    with database_errors(deps.engine):
+        revalue.revalue(deps.engine, deps.settings)
     log.info("exchange rates", new=len(update.changed), refused=list(update.refused))
     return len(update.changed)
+
+
+def attempt(name: str, run: Callable[[], object]) -> None:
+    """Run a job of the clock. Its failure is a line in the log: the next time it is tried again."""
+    try:
+        run()
+    except TrackerError as error:
+        log.error("job failed", job=name, why=str(error))
+    except Exception:
+        log.exception("job failed", job=name)
 
 
 class Job(NamedTuple):

@@ -161,6 +161,7 @@ def _earning(row: Any, currency: str) -> dict[str, Any]:
     known = dict(row._mapping)
     known["connection"] = row.slug
     known["program"] = row.title or row.program
+    known["product"] = row.product_title or row.product
     known["reporting_currency"] = currency
     known["recurrence_reason"] = reason(row.recurrence_by, row.recurrence_reason)
     known["counted"] = True if row.verdict == reads.COUNTED else row.verdict

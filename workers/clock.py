@@ -8,7 +8,7 @@ from apscheduler.triggers.cron import CronTrigger
 from apscheduler.triggers.interval import IntervalTrigger
 
 from tracker.connections import Deps
-from tracker.jobs import JOBS, TICK_S, tick
+from tracker.jobs import JOBS, TICK_S, attempt, tick
 
 
 def start(deps: Deps, dispatch: Callable[[int], None]) -> BackgroundScheduler:
@@ -17,8 +17,10 @@ def start(deps: Deps, dispatch: Callable[[int], None]) -> BackgroundScheduler:
     clock = BackgroundScheduler(
         timezone=zone, job_defaults={"coalesce": True, "max_instances": 1, "misfire_grace_time": 3600}
     )
-    clock.add_job(partial(tick, deps, dispatch), IntervalTrigger(seconds=TICK_S), id="tick", next_run_time=deps.now())
+    look = partial(attempt, "tick", partial(tick, deps, dispatch))
+    clock.add_job(look, IntervalTrigger(seconds=TICK_S), id="tick", next_run_time=deps.now())
     for job in JOBS:
-        clock.add_job(partial(job.run, deps), CronTrigger(hour=job.hour, minute=job.minute, timezone=zone), id=job.name)
+        at = CronTrigger(hour=job.hour, minute=job.minute, timezone=zone)
+        clock.add_job(partial(attempt, job.name, partial(job.run, deps)), at, id=job.name)
     clock.start()
     return clock

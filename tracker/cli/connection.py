@@ -1,6 +1,9 @@
 """`tracker connection`: accounts at providers."""
 
 import json
+import sys
+from collections.abc import Mapping
+from datetime import datetime, time
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -8,72 +11,100 @@ import typer
 from rich.table import Table
 
 from tracker import connections
-from tracker.cli.ground import FAILED, jsonable, open_ledger, out, parse_day, parse_pairs, print_json
+from tracker.cli.ground import FAILED, fail, jsonable, open_ledger, out, parse_day, parse_pairs, print_json
 from tracker.connect import catalog
-from tracker.errors import TrackerError, UsageError
+from tracker.connect.connector import Connector
+from tracker.errors import AuthRejected, ProviderError, RightMissing, TrackerError, UsageError
 from tracker.records import Role
+from tracker.store.database import reading
 
 app = typer.Typer(help="Accounts at providers: add, try out, pause, remove.", no_args_is_help=True)
-Slug = Annotated[str, typer.Argument(help="The connection's short name.")]
+Slug = Annotated[str, typer.Argument(metavar="SLUG", help="The connection's short name.")]
 Json = Annotated[bool, typer.Option("--json", help="For scripts.")]
-FILE_MAX = 100_000
+Credentials = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--credential",
+        metavar="NAME=VALUE",
+        help="Asked for without echo when left out. Beware: the shell keeps a history.",
+    ),
+]
+CredentialFile = Annotated[
+    Path | None, typer.Option(metavar="FILE", help='A JSON file with the credentials: {"name": "value"}.')
+]
+FILE_MAX = LINE_MAX = 100_000
 
 
 @app.command()
 def add(
-    provider: Annotated[str, typer.Argument(help="See `tracker connector list`.")],
-    slug: Annotated[str, typer.Option(help="A short name of your own for it.")],
-    title: Annotated[str | None, typer.Option(help="How it is called in reports.")] = None,
-    credential: Annotated[
-        list[str] | None, typer.Option(help="name=value; asked for when left out. Beware: the shell keeps a history.")
+    provider: Annotated[str, typer.Argument(metavar="PROVIDER", help="See `tracker connector list`.")],
+    slug: Annotated[str, typer.Option(metavar="SLUG", help="A short name of your own for it.")],
+    title: Annotated[str | None, typer.Option(metavar="TEXT", help="How it is called in reports.")] = None,
+    credential: Credentials = None,
+    credential_file: CredentialFile = None,
+    option: Annotated[
+        list[str] | None, typer.Option(metavar="NAME=VALUE", help="Such as base_url=https://shop.example")
     ] = None,
-    credential_file: Annotated[Path | None, typer.Option(help="A JSON file with the credentials.")] = None,
-    option: Annotated[list[str] | None, typer.Option(help="name=value, such as base_url=https://shop.example")] = None,
     role: Annotated[
-        str | None, typer.Option(help="cash: its rows are the money. enrichment: another connection counts it.")
+        str | None,
+        typer.Option(metavar="ROLE", help="cash: its rows are the money. enrichment: another connection counts it."),
     ] = None,
     stream: Annotated[
-        str | None, typer.Option(help="The income stream its earnings belong to; by default one of its own.")
+        str | None,
+        typer.Option(metavar="NAME", help="The income stream its earnings belong to; by default one of its own."),
     ] = None,
-    since: Annotated[str | None, typer.Option(help="Read the past from this day on.")] = None,
+    since: Annotated[str | None, typer.Option(metavar="DATE", help="Read the past from this day on.")] = None,
     as_json: Json = False,
 ) -> None:
-    """Add a connection. Its credentials are sealed before they are stored."""
-    deps = open_ledger()
+    """Connect an account. Its credentials are sealed before they are stored."""
     connector = catalog.find(provider)
     if role is not None and role not in list(Role):
         raise UsageError(f"--role: {role[:20]!r} is not a role.", hint="Choose cash or enrichment.")
-    credentials = _from_file(credential_file) | parse_pairs(credential or (), "--credential")
-    for name, wanted in connector.credentials.items():
-        if name not in credentials and wanted.required:
-            hint = f" ({wanted.help})" if wanted.help else ""
-            credentials[name] = typer.prompt(f"{wanted.label}{hint}", hide_input=wanted.secret)
+    deps = open_ledger()
+    start = datetime.combine(parse_day(since, "--since"), time(), deps.settings.zone) if since else None
+    options = parse_pairs(option or (), "--option")
+    given = _given(credential_file, credential)
+    connections.check(connector, given, options, asked_for=False)
+    with reading(deps.engine) as conn:
+        connections.check_slug(conn, slug)
     row = connections.add(
         deps,
         provider,
         slug,
-        credentials=credentials,
-        options=parse_pairs(option or (), "--option"),
+        credentials=_completed(connector, given),
+        options=options,
         title=title,
         role=role,
         stream=stream,
-        since=_midnight(since, deps) if since else None,
+        since=start,
     )
     if as_json:
         print_json(_shown(row))
         return
     out.print(
-        f"Added [bold]{row.slug}[/] ({connector.title}). "
-        f"Next: tracker connection test {row.slug}, then tracker sync {row.slug}"
+        f"Added {row.slug} ({connector.title}). Next: tracker connection test {row.slug}, then tracker sync {row.slug}",
+        markup=False,
     )
     if connector.warning:
         out.print(f"Note: {connector.warning}", markup=False)
 
 
-def _midnight(text: str, deps: connections.Deps) -> Any:
-    from datetime import datetime, time
+def _given(path: Path | None, pairs: list[str] | None) -> dict[str, str]:
+    return _from_file(path) | parse_pairs(pairs or (), "--credential")
 
-    return datetime.combine(parse_day(text, "--since"), time(), deps.settings.zone)
+
+def _completed(connector: Connector, given: Mapping[str, str]) -> dict[str, str]:
+    """With the required credentials that were not given: asked for without echo, or a line each of piped input."""
+    whole = dict(given)
+    for name, wanted in connector.credentials.items():
+        if name in whole or not wanted.required:
+            continue
+        if sys.stdin.isatty():
+            hint = f" ({wanted.help})" if wanted.help else ""
+            whole[name] = typer.prompt(f"{wanted.label}{hint}", hide_input=wanted.secret, err=True)
+        else:
+            whole[name] = sys.stdin.readline(LINE_MAX)
+    return whole
 
 
 def _from_file(path: Path | None) -> dict[str, str]:
@@ -111,39 +142,47 @@ def list_(as_json: Json = False) -> None:
     for row in rows:
         table.add_row(row.slug, row.provider, row.role, _local(row.as_of, deps) or "never", _state(row, deps))
     out.print(table)
+    for row in rows:  # below, because a reason is longer than a column
+        if row.paused_at:
+            out.print(connections.why_paused(row), markup=False)
+        elif row.last_error:
+            out.print(f"{row.slug} failed: {row.last_error}", markup=False)
 
 
-def _local(time: Any, deps: connections.Deps) -> str:
-    return f"{time.astimezone(deps.settings.zone):%Y-%m-%d %H:%M}" if time else ""
+def _local(moment: datetime | None, deps: connections.Deps) -> str:
+    return f"{moment.astimezone(deps.settings.zone):%Y-%m-%d %H:%M}" if moment else ""
 
 
 def _state(row: Any, deps: connections.Deps) -> str:
     if row.paused_at:
-        return f"paused: {row.paused_reason}"
-    if row.last_error:
-        return f"next try {_local(row.next_sync_at, deps)}, because {row.last_error}"
-    return f"next sync {_local(row.next_sync_at, deps)}" if row.next_sync_at else ""
+        return "paused"
+    return f"{'failed, next' if row.last_error else 'next'} {_local(row.next_sync_at, deps)}"
 
 
 @app.command()
 def show(slug: Slug, as_json: Json = False) -> None:
-    """One connection with its options, how far each resource is read, and its newest runs."""
+    """One connection: its options, how far it is read, its newest runs."""
     deps = open_ledger()
     row = connections.find(deps.engine, slug)
     story = connections.story(deps.engine, row.id)
     if as_json:
         print_json({**_shown(row), **story})
         return
-    for name, value in _shown(row).items():
-        if value not in (None, {}, ""):
-            out.print(f"{name.replace('_', ' '):18} {jsonable(value)}", markup=False)
+    options = [("option", f"{name}={value}") for name, value in row.options.items()]
+    for name, value in [*_shown(row).items(), *options]:
+        if value not in (None, "") and name != "options":
+            text = _local(value, deps) if isinstance(value, datetime) else jsonable(value)
+            out.print(f"{name.replace('_', ' '):14} {text}", markup=False)
     for place in story["resources"]:
-        read = ", ".join(f"{axis} {time}" for axis, time in place["state"].items()) or "not read yet"
-        out.print(f"{'resource':18} {place['resource']}: {read}", markup=False)
+        read = ", ".join(f"{axis} {mark}" for axis, mark in place["state"].items()) or "not read yet"
+        more = "; the next sync goes on in the middle" if place["unfinished"] else ""
+        out.print(f"{'resource':14} {place['resource']}: {read}{more}", markup=False)
     for run in story["runs"]:
-        told = f"{run['rows']} rows, {run['new']} new, {run['changed']} changed, {run['quarantined']} in quarantine."
+        told = f"{run['rows']:,} rows, {run['new']:,} new, {run['changed']:,} changed"
+        quarantined = f", {run['quarantined']:,} in quarantine" if run["quarantined"] else ""
+        outcome = run["outcome"] or "running or killed"
         started = _local(run["started_at"], deps)
-        out.print(f"{'run':18} {started} {run['outcome']}: {told} {run['message'] or ''}", markup=False)
+        out.print(f"{'run':14} {started} {outcome}: {told}{quarantined}. {run['message'] or ''}", markup=False)
 
 
 def _shown(row: Any) -> dict[str, Any]:
@@ -165,60 +204,80 @@ def _shown(row: Any) -> dict[str, Any]:
 
 @app.command("test")
 def try_out(slug: Slug, as_json: Json = False) -> None:
-    """Prove the credentials with the cheapest calls and name a right that is missing."""
+    """Prove the credentials with the cheapest calls; name a missing right."""
     deps = open_ledger()
     row = connections.find(deps.engine, slug)
-    tried = connections.try_out(deps, row)
+    try:
+        tried = connections.try_out(deps, row)
+    except ProviderError as error:
+        if isinstance(error, AuthRejected) and not isinstance(error, RightMissing):
+            error.hint = f"{error.hint} Then: tracker connection credentials {slug}".strip()
+        if as_json:
+            print_json(
+                {"slug": slug, "ok": False, "resources": [], "error": type(error).__name__, "message": str(error)}
+            )
+        fail(error)
     well = all(item.readable for item in tried)
     if as_json:
-        print_json({"slug": slug, "ok": well, "resources": tried})
+        print_json({"slug": slug, "ok": well, "resources": tried, "error": None, "message": None})
     else:
         for item in tried:
             mark = "[green]✓[/]" if item.readable else "[red]✗[/]"
             out.print(f"{mark} {item.resource}", end="")
             out.print(f"  {item.problem}" if item.problem else "", markup=False)
-        out.print("All well: tracker sync " + slug if well else "Give the key the missing right and test again.")
+        out.print(f"All well. Next: tracker sync {slug}" if well else "Give the key the missing right and test again.")
     if not well:
         raise typer.Exit(FAILED)
 
 
+def _say(deps: connections.Deps, slug: str, told: str, as_json: bool) -> None:
+    if as_json:
+        print_json(_shown(connections.find(deps.engine, slug)))
+    else:
+        out.print(told, markup=False)
+
+
 @app.command()
-def pause(slug: Slug) -> None:
+def pause(slug: Slug, as_json: Json = False) -> None:
     """Leave a connection out of every sync until it is resumed."""
-    connections.pause(open_ledger(), slug, "you paused it")
-    out.print(f"{slug} is paused. Go on with: tracker connection resume {slug}")
+    deps = open_ledger()
+    connections.pause(deps, slug)
+    _say(deps, slug, f"{slug} is paused. Go on with: tracker connection resume {slug}", as_json)
 
 
 @app.command()
-def resume(slug: Slug) -> None:
+def resume(slug: Slug, as_json: Json = False) -> None:
     """Let a paused connection sync again."""
-    connections.resume(open_ledger(), slug)
-    out.print(f"{slug} is due now: tracker sync {slug}")
+    deps = open_ledger()
+    connections.resume(deps, slug)
+    _say(deps, slug, f"{slug} is due now: tracker sync {slug}", as_json)
 
 
 @app.command("credentials")
 def credentials_(
-    slug: Slug,
-    credential: Annotated[list[str] | None, typer.Option(help="name=value; asked for when left out.")] = None,
-    credential_file: Annotated[Path | None, typer.Option(help="A JSON file with the credentials.")] = None,
+    slug: Slug, credential: Credentials = None, credential_file: CredentialFile = None, as_json: Json = False
 ) -> None:
-    """Replace a connection's credentials, for example after a key was revoked."""
+    """Replace the credentials, for example of a key that was revoked."""
     deps = open_ledger()
     row = connections.find(deps.engine, slug)
-    given = _from_file(credential_file) | parse_pairs(credential or (), "--credential")
-    for name, wanted in catalog.find(row.provider).credentials.items():
-        if name not in given and wanted.required:
-            given[name] = typer.prompt(wanted.label, hide_input=wanted.secret)
-    connections.replace_credentials(deps, slug, given)
-    out.print(f"Stored. Next: tracker connection test {slug}")
+    connector = catalog.find(row.provider)
+    given = _given(credential_file, credential)
+    connections.check(connector, given, row.options, asked_for=False)
+    connections.replace_credentials(deps, slug, _completed(connector, given))
+    _say(deps, slug, f"Stored. Next: tracker connection test {slug}", as_json)
 
 
 @app.command()
-def remove(slug: Slug, yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False) -> None:
+def remove(
+    slug: Slug, yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False, as_json: Json = False
+) -> None:
     """Remove a connection with all that was read from it."""
     deps = open_ledger()
     connections.find(deps.engine, slug)
-    if not yes and not typer.confirm(f"Remove {slug} and every earning that came from it?"):
+    if not yes and not typer.confirm(f"Remove {slug} and every earning that came from it?", err=True):
         raise TrackerError("nothing was removed.")
     count = connections.remove(deps, slug)
-    out.print(f"Removed {slug} with {count} earnings.")
+    if as_json:
+        print_json({"slug": slug, "removed": True, "earnings": count})
+    else:
+        out.print(f"Removed {slug} with {count:,} earnings.", markup=False)

@@ -12,11 +12,12 @@ from tracker.connect import catalog
 from tracker.errors import UsageError
 
 app = typer.Typer(help="Providers that can be connected, and tools for writing a connector.", no_args_is_help=True)
-Slug = Annotated[str, typer.Argument(help="The provider's short name.")]
+Slug = Annotated[str, typer.Argument(metavar="PROVIDER", help="The provider's short name.")]
+Json = Annotated[bool, typer.Option("--json", help="For scripts.")]
 
 
 @app.command("list")
-def list_(as_json: Annotated[bool, typer.Option("--json", help="For scripts.")] = False) -> None:
+def list_(as_json: Json = False) -> None:
     """All providers with what each reads."""
     found = [(slug, catalog.find(slug)) for slug in catalog.slugs()]
     if as_json:
@@ -35,29 +36,48 @@ def list_(as_json: Annotated[bool, typer.Option("--json", help="For scripts.")] 
 
 
 @app.command()
-def show(slug: Slug) -> None:
-    """The credentials and options of a provider, and where to find them."""
+def show(slug: Slug, as_json: Json = False) -> None:
+    """What a provider needs, and where to find it."""
     connector = catalog.find(slug)
+    if as_json:
+        print_json(
+            {
+                "slug": slug,
+                "title": connector.title,
+                "kind": connector.kind,
+                "docs": connector.docs,
+                "warning": connector.warning,
+                "base_url": connector.base_url,
+                "credentials": connector.credentials,
+                "options": connector.options,
+                "resources": [{"name": one.name, "right": one.right} for one in connector.resources],
+            }
+        )
+        return
     lines = [f"{connector.title} ({connector.kind})  {connector.docs}"]
     if connector.warning:
         lines.append(f"Note: {connector.warning}")
     for name, credential in connector.credentials.items():
         kind = "secret" if credential.secret else "id"
         maybe = "" if credential.required else ", may be left out"
-        lines.append(f"  credential {name} ({kind}{maybe}): {credential.label}. {credential.help}")
+        lines.append(_line(f"credential {name} ({kind}{maybe})", credential.label, credential.help))
     options = {name: (option.default, option.label, option.help) for name, option in connector.options.items()}
     options.setdefault("base_url", (connector.base_url, "Address to read from", ""))
     for name, (default, label, text) in options.items():
-        lines.append(f"  option {name}{f' (default {default})' if default else ''}: {label}. {text}")
+        lines.append(_line(f"option {name}{f' (default {default})' if default else ''}", label, text))
     for resource in connector.resources:
         lines.append(f"  reads {resource.name}{f', needs the right: {resource.right}' if resource.right else ''}")
     for line in lines:
         out.print(line, markup=False)
 
 
+def _line(what: str, label: str, text: str) -> str:
+    return f"  {what}: {label}{f' ({text})' if text else ''}"
+
+
 @app.command()
 def new(slug: Slug) -> None:
-    """Write a connector file and a sample to start from, in this checkout."""
+    """Write a connector and a sample to start from."""
     from tracker.connect import workbench
 
     for path in workbench.begin(slug, Path.cwd()):
@@ -69,7 +89,7 @@ def new(slug: Slug) -> None:
 
 @app.command()
 def check(slug: Slug) -> None:
-    """Say what a connector still lacks: samples, expected records, a wrong replay."""
+    """Say what a connector still lacks."""
     from tracker.connect import workbench
 
     found = list(workbench.faults(catalog.find(slug), Path("tests/connectors") / slug))
@@ -82,12 +102,15 @@ def check(slug: Slug) -> None:
 
 @app.command()
 def record(
-    connection: Annotated[str, typer.Argument(help="A connection with real credentials.")],
-    resource: Annotated[str, typer.Argument(help="One of its provider's resources.")],
-    file: Annotated[Path, typer.Argument(help="The sample to write.")],
+    connection: Annotated[str, typer.Argument(metavar="SLUG", help="A connection with real credentials.")],
+    resource: Annotated[str, typer.Argument(metavar="RESOURCE", help="One of its provider's resources.")],
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="The sample to write.")],
     days: Annotated[int, typer.Option(min=1, max=366, help="How far back to read.")] = 40,
 ) -> None:
-    """Record a sample from a real account, without secrets and personal fields. Read it before you share it."""
+    """Record a sample from a real account, without secrets and people.
+
+    Read it before you share it.
+    """
     from tracker import connections
     from tracker.connect import replay
 

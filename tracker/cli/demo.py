@@ -1,6 +1,8 @@
 """`tracker demo`: five sandbox providers on this machine, read over HTTP by the real connectors, and what comes out."""
 
 import os
+import shlex
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, time, timedelta
@@ -27,6 +29,7 @@ from tracker.months import following, month_of
 from tracker.rates import newest_bundled_day
 from tracker.settings import Settings, load_settings
 from tracker.store import tables, writes
+from tracker.store.database import reading
 from tracker.store.writes import connection_t
 
 CLOCK = "demo_clock"
@@ -41,8 +44,8 @@ CONNECTIONS = {
     "ghost": "Newsletter",
 }
 RULES = (
-    ("Newsletter", "*TrailLetters*"),
-    ("Trail map app", "*Wegmarke*"),
+    ("Newsletter", "Trail Letters*"),
+    ("Trail map app", "Wegmarke*"),
     ("Member area", "Member area*"),
     ("Course", "*course*"),
     ("Shop", "*e-book*"),
@@ -97,21 +100,22 @@ def refuse_own_connections(deps: Deps) -> None:
     if own:
         raise UsageError(
             f"this ledger has connections of your own ({', '.join(own[:5])}).",
-            hint="Give the demo a folder of its own: TRACKER_DATA_DIR=./demo tracker demo",
+            hint=f"Give the demo a folder of its own: TRACKER_DATA_DIR=./demo {program()} demo",
         )
 
 
 @contextmanager
 def sandbox(deps: Deps, later: int) -> Iterator[Sandbox]:
     """The providers at the time of the demo's own clock, which stands still, so that a second run finds nothing new."""
-    with deps.engine.begin() as conn:
+    with reading(deps.engine) as conn:
         stored = conn.execute(select(setting_t.c.value).where(setting_t.c.name == CLOCK)).scalar()
         first, clock = (datetime.fromisoformat(text) for text in (stored or f"{_today()} {_today()}").split())
-        clock += timedelta(days=later)
-        row = {"name": CLOCK, "value": f"{first.isoformat()} {clock.isoformat()}"}
-        writes.upsert(conn, setting_t, [row], ("name",))
+    clock += timedelta(days=later)
     with Sandbox(now=first) as playground:
-        playground.now = clock
+        playground.now = clock  # refused when there is no history that late, so it is remembered only now
+        with deps.engine.begin() as conn:
+            row = {"name": CLOCK, "value": f"{first.isoformat()} {clock.isoformat()}"}
+            writes.upsert(conn, setting_t, [row], ("name",))
         yield playground
 
 
@@ -176,22 +180,33 @@ def show(deps: Deps, moment: datetime) -> None:
 
 
 def next_steps(settings: Settings) -> str:
-    prefix = f"TRACKER_DATA_DIR={settings.data_dir} .venv/bin/tracker"
-    return (
-        f"What next:\n"
-        f"  {prefix} income --by recurrence     the same ledger, asked by hand\n"
-        f"  {prefix} mrr                        subscriptions this month\n"
-        f"  {prefix} demo --later 10            ten days on: sales are approved, reversed, paid\n"
-        f"  .venv/bin/tracker connection add awin --slug awin     your own account, in a ledger of its own"
-    )
+    """Commands to copy and paste, in the folder where the demo was started."""
+    return f"""What next, in this ledger:
+  export TRACKER_DATA_DIR={shlex.quote(str(settings.data_dir))}
+  {program()} income --by recurrence   # the same ledger, asked by hand
+  {program()} mrr                      # subscriptions this month
+  {program()} demo --later 10          # ten days on: sales are approved, reversed, paid
+And your own accounts, in a ledger of their own:
+  unset TRACKER_DATA_DIR
+  {program()} connector list
+  {program()} connection add awin --slug awin"""
+
+
+def program() -> str:
+    """The command as it was called, so that what we print can be copied."""
+    called = sys.argv[0] if os.sep in sys.argv[0] and sys.argv[0].endswith("tracker") else "tracker"
+    return shlex.quote(called)
 
 
 def hold(playground: Sandbox) -> None:
     """Wait for Ctrl-C."""
     from threading import Event
 
+    out.print("\nConnect them by hand, in another ledger:")
     for slug in playground.providers:
-        out.print(f"  {slug:12} {playground.url(slug)}", markup=False)
+        given = " ".join(f"--credential {name}={value}" for name, value in playground.credentials(slug).items())
+        address = f"--option base_url={playground.url(slug)}"
+        out.print(f"  {program()} connection add {slug} --slug {slug} {address} {given}", markup=False)
     out.print("The sandbox runs until Ctrl-C.")
     try:
         Event().wait()

@@ -25,7 +25,6 @@ if TYPE_CHECKING:
 PARTIAL, FAILED, USAGE = 1, 2, 64
 
 
-
 class Output(Console):
     def on_broken_pipe(self) -> None:
         raise BrokenPipeError  # `run` ends quietly, as it does for plain output

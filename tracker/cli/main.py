@@ -113,11 +113,11 @@ def run() -> None:
     raise SystemExit(code if isinstance(code, int) else 0)
 
 
-def _told(error: Exception) -> int:
+def _told(error: Any) -> int:
     """Say what an error of the command line itself, or a bug, is about. Answers the exit code."""
     name = type(error).__name__  # click comes inside typer, so its errors are known by name and by what they can do
     if name == "Abort":
-        err.print("\ntracker: stopped; nothing was asked of a provider.")
+        err.print("\ntracker: stopped.")
         return 130
     if name == "NoArgsIsHelpError":
         err.print(str(error), markup=False)

@@ -1,11 +1,16 @@
 """`tracker serve`: everything in one process, with no other service: the clock and a few threads that sync."""
 
 import logging
+import os
 import signal
+import sys
+import threading
 from concurrent.futures import ThreadPoolExecutor
 from threading import Event, Lock
+from time import monotonic
 from typing import Annotated
 
+import msgspec
 import structlog
 import typer
 
@@ -15,11 +20,20 @@ from tracker.connections import Deps
 from workers import clock
 
 
+#: What a provider may still take to answer when everything else has stopped.
+PATIENCE_S = 5.0
+
+
+class Stopped(BaseException):  # no error, so nothing that handles errors holds it up
+    """Ends a sync between two pages, or while it waits to try again."""
+
+
 class Pool:
     """Syncs connections on threads, each connection at most once at a time."""
 
     def __init__(self, deps: Deps, threads: int) -> None:
-        self._deps = deps
+        self._deps = msgspec.structs.replace(deps, sleep=self._wait)
+        self._stopped = Event()
         self._threads = ThreadPoolExecutor(threads, thread_name_prefix="sync")
         self._busy: set[int] = set()
         self._lock = Lock()
@@ -33,14 +47,20 @@ class Pool:
 
     def _run(self, connection_id: int) -> None:
         try:
-            jobs.sync_connection(self._deps, connection_id)
-        except Exception:
-            structlog.get_logger().exception("sync failed", connection_id=connection_id)
+            jobs.attempt("sync", lambda: jobs.sync_connection(self._deps, connection_id, lambda _: self._wait(0)))
+        except Stopped:
+            pass  # said by the run itself; the next one goes on from there
         finally:
             with self._lock:
                 self._busy.discard(connection_id)
 
+    def _wait(self, seconds: float) -> None:
+        if self._stopped.wait(seconds):
+            raise Stopped
+
     def stop(self) -> None:
+        """What waits is dropped, what runs ends with its page."""
+        self._stopped.set()
         self._threads.shutdown(wait=False, cancel_futures=True)
 
 
@@ -60,6 +80,17 @@ def serve(
     out.print("Stopping; what is half read goes on from there next time.")
     running.shutdown(wait=False)
     pool.stop()
+    if not _threads_ended(PATIENCE_S):  # a provider is slow: leave now, as if killed, which loses nothing either
+        sys.stdout.flush()
+        os._exit(0)
+
+
+def _threads_ended(patience_s: float) -> bool:
+    deadline = monotonic() + patience_s
+    working = [one for one in threading.enumerate() if one is not threading.main_thread() and not one.daemon]
+    for thread in working:
+        thread.join(max(0.0, deadline - monotonic()))
+    return not any(thread.is_alive() for thread in working)
 
 
 def schedule_told(deps: Deps) -> str:
@@ -71,10 +102,11 @@ def schedule_told(deps: Deps) -> str:
     ]
     for row in connections.every(deps.engine):
         if row.paused_at:
-            lines.append(f"  {row.slug}: paused, {row.paused_reason}")
+            lines.append(f"  {connections.why_paused(row)}")
         elif row.next_sync_at:
-            at = f"{row.next_sync_at.astimezone(zone):%Y-%m-%d %H:%M}"
-            lines.append(f"  {row.slug}: next at {at}, then every {row.interval_s // 60} min")
+            due = row.next_sync_at <= deps.now()
+            at = "now" if due else f"at {row.next_sync_at.astimezone(zone):%Y-%m-%d %H:%M}"
+            lines.append(f"  {row.slug}: next {at}, then every {row.interval_s // 60} min")
     lines += [f"  {job.name}: daily at {job.hour:02d}:{job.minute:02d} {deps.settings.time_zone}" for job in jobs.JOBS]
     return "\n".join(lines)
 

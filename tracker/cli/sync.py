@@ -17,27 +17,28 @@ from tracker.sync import sync as sync_one
 def sync(
     slugs: Annotated[
         list[str] | None,
-        typer.Argument(metavar="[SLUG]...", help="Connections; all that are not paused when left out."),
+        typer.Argument(metavar="SLUG", help="Connections; all that are not paused when left out."),
     ] = None,
-    since: Annotated[str | None, typer.Option(help="Read everything from this day on once more.")] = None,
+    since: Annotated[
+        str | None, typer.Option(metavar="DATE", help="Read everything from this day on once more.")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="One object per connection.")] = False,
 ) -> None:
     """Pull what is new from the providers. Exit code 0: all well, 1: rows in quarantine, 2: a connection failed."""
     deps = open_ledger()
     start = datetime.combine(parse_day(since, "--since"), time(), deps.settings.zone) if since else None
-    rows = [connections.find(deps.engine, slug) for slug in dict.fromkeys(slugs or ())]
-    if not slugs:
-        rows = [row for row in connections.every(deps.engine) if not row.paused_at]
-        paused = [row.slug for row in connections.every(deps.engine) if row.paused_at]
-        if paused and not as_json:
-            err.print(f"Paused and left out: {', '.join(paused)}", markup=False)
-    elif any(row.paused_at for row in rows):
-        slug, reason = next((row.slug, row.paused_reason) for row in rows if row.paused_at)
-        raise UsageError(f"{slug} is paused: {reason}", hint=f"Go on with: tracker connection resume {slug}")
+    every = connections.every(deps.engine)
+    rows = [connections.find(deps.engine, slug) for slug in dict.fromkeys(slugs or ())] or every
+    paused = [row for row in rows if row.paused_at]
+    if paused and (slugs or len(paused) == len(rows)):
+        raise UsageError(connections.why_paused(paused[0]))
     if not rows:
         raise UsageError(
             "there is nothing to sync.", hint="Add a connection: tracker connection add PROVIDER --slug NAME"
         )
+    if paused:
+        err.print(f"Paused and left out: {', '.join(row.slug for row in paused)}", markup=False)
+        rows = [row for row in rows if not row.paused_at]
     raise typer.Exit(code_of(run_all(deps, rows, start, as_json=as_json)))
 
 
@@ -59,7 +60,10 @@ def run_all(deps: connections.Deps, rows: list[Any], since: datetime | None, *, 
             def tell(step: Step, task: Any = task) -> None:
                 shown.update(task, told=f"{step.resource} {step.part}  {step.rows:,} rows")
 
-            report = sync_one(deps, row.id, since=since, progress=tell)
+            try:
+                report = sync_one(deps, row.id, since=since, progress=tell)
+            except UsageError as error:  # somebody else is at it, or it was removed meanwhile
+                report = Report(slug=row.slug, outcome="failed", error="Busy", message=str(error))
             shown.remove_task(task)
             reports.append(report)
             if as_json:
@@ -72,12 +76,16 @@ def run_all(deps: connections.Deps, rows: list[Any], since: datetime | None, *, 
 def line(report: Report) -> str:
     """One line about a run."""
     told = f"{report.slug}: {report.outcome}"
-    if report.outcome == "ok" and not (report.new or report.changed):
+    if report.outcome == "failed" and not report.rows:
+        pass
+    elif report.outcome == "ok" and not (report.new or report.changed):
         told += f", nothing new in {report.rows:,} rows"
     else:
         told += f", {report.rows:,} rows: {report.new:,} new, {report.changed:,} changed"
     if report.quarantined:
         told += f", {report.quarantined:,} in quarantine (tracker quarantine list)"
+    if report.error == "AuthRejected":
+        return f"{told}. {report.message} It is paused until then: tracker connection credentials {report.slug}"
     return f"{told}. {report.message}" if report.message else told
 
 

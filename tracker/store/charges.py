@@ -186,15 +186,12 @@ def of_programs(conn: Connection, connection_id: int, told: str) -> Iterator[lis
     if not fresh:
         return
     touched = tuple_(*amount).in_([tuple(row) for row in fresh]) if len(fresh) <= _GROUPS_MAX else true()
-    crowds = (
-        select(*amount)
-        .where(unnamed, touched)
-        .group_by(*amount)
-        .having(and_(func.count() > 2, func.max(cast(e.c.fresh, Integer)) == 1))
-    )
-    query = select(*_columns).where(unnamed, tuple_(*amount).in_(crowds))
-    rows = conn.execute(
-        query.order_by(*amount, e.c.earned_at.desc(), e.c.id.desc()).execution_options(yield_per=CHARGES_MAX)
-    )
+    count = func.count().over(partition_by=amount)
+    any_fresh = func.max(cast(e.c.fresh, Integer)).over(partition_by=amount)
+    # Window functions, not a join of groups: PostgreSQL joins row by row what it knows no statistics of.
+    q = select(*_columns, count.label("count"), any_fresh.label("any_fresh")).where(unnamed, touched).subquery().c
+    query = select(*(q[column.name] for column in _columns)).where(q["count"] > 2, q.any_fresh == 1)
+    query = query.order_by(q.program, q.currency, q.micros, q.earned_at.desc(), q.id.desc())
+    rows = conn.execute(query.execution_options(yield_per=CHARGES_MAX))
     for _, crowd in groupby(rows, key=lambda row: (row.program, row.currency, row.micros)):
         yield list(reversed(list(islice(crowd, CHARGES_MAX))))

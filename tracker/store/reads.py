@@ -126,14 +126,15 @@ def _labelled(t: Any, by: By) -> tuple[Any, ColumnElement[Any]]:
         return t.outerjoin(stream_t, stream_t.c.id == t.c.stream_id), stream_t.c.title
     if by is By.CONNECTION:
         return t.outerjoin(connection_t, connection_t.c.id == t.c.connection_id), connection_t.c.slug
-    if by is By.PROGRAM:
-        return _with_program(t, t), func.coalesce(program_t.c.title, t.c.program)
+    if by in (By.PROGRAM, By.PRODUCT):
+        return _with_title(t, t, program_t, t.c[by]), func.coalesce(program_t.c.title, t.c[by])
     return t, t.c[by]
 
 
-def _with_program(origin: Any, t: Any) -> Any:
-    same = and_(program_t.c.connection_id == t.c.connection_id, program_t.c.external_id == t.c.program)
-    return origin.outerjoin(program_t, same)
+def _with_title(origin: Any, t: Any, titles: Any, named: ColumnElement[Any]) -> Any:
+    """Joined with the titles that the provider gave its programs, or products, apart from the earnings."""
+    same = and_(titles.c.connection_id == t.c.connection_id, titles.c.external_id == named)
+    return origin.outerjoin(titles, same)
 
 
 def _local_day(column: Any, zone: ZoneInfo, low: datetime, high: datetime, dialect: str) -> ColumnElement[Any]:
@@ -193,10 +194,12 @@ def earnings(
     if after is not None:
         at, last = (literal(value, column.type) for value, column in zip(after, (e.c.earned_at, e.c.id), strict=True))
         conditions.append(tuple_(e.c.earned_at, e.c.id) > tuple_(at, last))
-    origin = _with_program(e.join(connection_t, connection_t.c.id == e.c.connection_id), e)
-    origin = origin.outerjoin(stream_t, stream_t.c.id == e.c.stream_id)
+    products = program_t.alias("products")
+    origin = _with_title(e.join(connection_t, connection_t.c.id == e.c.connection_id), e, program_t, e.c.program)
+    origin = _with_title(origin, e, products, e.c.product).outerjoin(stream_t, stream_t.c.id == e.c.stream_id)
+    titles = (program_t.c.title, products.c.title.label("product_title"), stream_t.c.title.label("stream"))
     query = (
-        select(e, connection_t.c.slug, program_t.c.title, stream_t.c.title.label("stream"), verdict(e).label("verdict"))
+        select(e, connection_t.c.slug, *titles, verdict(e).label("verdict"))
         .select_from(origin)
         .where(*conditions)
         .order_by(e.c.earned_at, e.c.id)
