@@ -58,7 +58,7 @@ def refused(errors: object) -> ProviderError:
 def word(dotted: str, words: Mapping[str, Any]) -> Field:
     """One of the given lower-case words in any case: CJ's schema has both, and open clients have met both for one."""
     known = one_of(dotted, words)
-    return Field(dotted, lambda value, row: known.read({dotted: as_text(value).lower()}))
+    return Field(dotted, lambda value: known.read({dotted: as_text(value).lower()}))
 
 
 _STATUSES = {"new": Status.PENDING, "extended": Status.PENDING, "locked": Status.APPROVED, "closed": Status.APPROVED}

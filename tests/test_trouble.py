@@ -178,6 +178,7 @@ def test_a_list_that_is_not_there(world: World) -> None:
 
 
 def test_a_repeated_cursor_does_not_go_round_for_ever(world: World) -> None:
+    world.deps.settings = world.deps.settings.model_copy(update={"pages_limit": 50})
     page = [earning("c0")]
     world.provider.answers[PATH] = lambda asked: Reply.json({"rows": page, "next": "c0"})
     fails(world, "UnexpectedData", "the same cursor twice")

@@ -121,9 +121,10 @@ def _id_only(resource: Resource, raw: bytes | msgspec.Raw) -> Row:
         return whole if isinstance(whole, dict) else {}
     decoder = _id_decoders.get(dotted) or _id_decoders.setdefault(dotted, _id_decoder(dotted))
     document: Any = decoder.decode(raw)
-    for _ in dotted.split("."):
+    keys = dotted.split(".")
+    for _ in keys:
         document = document.f0 if document is not None else None
-    for key in reversed(dotted.split(".")):
+    for key in reversed(keys):
         document = {key: document}
     return document  # type: ignore[no-any-return]
 

@@ -1,5 +1,6 @@
 """The loop that talks to providers: addresses, certificates, slow answers, renewed tokens, washed messages."""
 
+import itertools
 import ssl
 import threading
 from collections.abc import Callable, Iterator
@@ -144,11 +145,12 @@ def test_a_certificate_that_cannot_be_verified_stops_the_call(
 
 
 def test_a_dripping_answer_is_given_up(client: Open, provider: Provider) -> None:
-    done = threading.Event()
-    provider.answers["/commissions"] = lambda asked: Reply(drip(b" ", 0.01, done))
+    done, sent = threading.Event(), itertools.count()
+    provider.answers["/commissions"] = lambda asked: Reply(piece for piece, _ in zip(drip(b" ", 0.01, done), sent))
     try:
         with pytest.raises(Unavailable, match="took longer than 0 s"):
             client(limits=Limits(answer_s=0.15, tries=1)).send("/commissions", {})
+        assert next(sent) < 200  # of the 300 that three seconds bring
     finally:
         done.set()
 

@@ -19,7 +19,6 @@ from tracker.cli.ground import open_ledger, out
 from tracker.connections import Deps
 from workers import clock
 
-
 #: What a provider may still take to answer when everything else has stopped.
 PATIENCE_S = 5.0
 

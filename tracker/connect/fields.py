@@ -18,29 +18,42 @@ from tracker.money import currency_code, decimals, exact, from_minor, parse_loca
 from tracker.records import Interval
 
 Row = dict[str, Any]
-Convert = Callable[[Any, Row], Any]
+Convert = Callable[[Any], Any]
+ConvertInRow = Callable[[Any, Row], Any]
 
 EARLIEST = datetime(1995, 1, 1, tzinfo=UTC)
 LATEST = datetime(2100, 1, 1, tzinfo=UTC)
 
 
 class Field:
-    """A value to be read from a row with `read(row)`. `dotted` is None for a plain function of the row."""
+    """A value to be read from a row with `read(row)`. `dotted` is None for a plain function of the row.
 
-    __slots__ = ("convert", "dotted", "read", "required")
+    `convert` turns the raw value into the record's; `convert_in_row` does so with a look at the rest of the row.
+    """
 
-    def __init__(self, dotted: str | None, convert: Convert | None, *, required: bool = True) -> None:
+    __slots__ = ("convert", "convert_in_row", "dotted", "read")
+
+    def __init__(
+        self,
+        dotted: str | None,
+        convert: Convert | None = None,
+        *,
+        convert_in_row: ConvertInRow | None = None,
+        required: bool = True,
+    ) -> None:
         self.dotted = dotted
         self.convert = convert
-        self.required = required
-        self.read: Callable[[Row], Any] = _reader(dotted, convert, required) if dotted is not None else _no_path
+        self.convert_in_row = convert_in_row
+        self.read: Callable[[Row], Any] = _no_path
+        if dotted is not None:
+            self.read = _reader(dotted, convert, convert_in_row, required)
 
     @classmethod
     def of(cls, value: "Field | Callable[[Row], Any] | object") -> "Field":
         """A field as it is, a function of the row, or a constant."""
         if isinstance(value, Field):
             return value
-        field = cls(None, None)
+        field = cls(None)
         field.read = value if callable(value) and not isinstance(value, type) else _constant(value)
         return field
 
@@ -53,20 +66,30 @@ def _constant(value: object) -> Callable[[Row], Any]:
     return lambda row: value
 
 
-def _reader(dotted: str, convert: Convert | None, required: bool) -> Callable[[Row], Any]:
+def _reader(
+    dotted: str, convert: Convert | None, convert_in_row: ConvertInRow | None, required: bool
+) -> Callable[[Row], Any]:
+    """Reading is what a first load does millions of times, so that what is known of a field is decided once, here."""
     keys: tuple[str | int, ...] = tuple(int(key) if key.isdigit() else key for key in dotted.split("."))
     first = dotted.partition(".")[0]
-    flat = len(keys) == 1
 
-    def read(row: Row) -> Any:
-        value = row.get(first) if flat else lookup(row, keys)
-        if value is None or value == "":
-            if required:
-                raise DataError(f"{dotted!r} is missing")
-            return None
-        return convert(value, row) if convert else value
+    def absent() -> None:
+        if required:
+            raise DataError(f"{dotted!r} is missing")
 
-    return read
+    def read_in_row(row: Row) -> Any:
+        value = lookup(row, keys)
+        return absent() if value is None or value == "" else convert_in_row(value, row) if convert_in_row else value
+
+    def read_flat(row: Row) -> Any:
+        value = row.get(first)
+        return absent() if value is None or value == "" else convert(value) if convert else value
+
+    def read_nested(row: Row) -> Any:
+        value = lookup(row, keys)
+        return absent() if value is None or value == "" else convert(value) if convert else value
+
+    return read_in_row if convert_in_row else read_flat if len(keys) == 1 else read_nested
 
 
 def lookup(value: Any, keys: tuple[str | int, ...]) -> Any:
@@ -90,12 +113,12 @@ def optional(field: Field) -> Field:
     """The same field, answering None where the path is absent, null or empty."""
     if field.dotted is None:
         raise TypeError("optional() takes a field with a path; a function answers None itself")
-    return Field(field.dotted, field.convert, required=False)
+    return Field(field.dotted, field.convert, convert_in_row=field.convert_in_row, required=False)
 
 
 def path(dotted: str) -> Field:
     """The value as it is."""
-    return Field(dotted, None)
+    return Field(dotted)
 
 
 def constant(value: object) -> Field:
@@ -104,7 +127,7 @@ def constant(value: object) -> Field:
 
 def text(dotted: str) -> Field:
     """Text; a whole number becomes its digits (ids are text), other types are refused."""
-    return Field(dotted, lambda value, row: as_text(value))
+    return Field(dotted, as_text)
 
 
 def as_text(value: object) -> str:
@@ -118,7 +141,7 @@ def as_text(value: object) -> str:
 def flag(dotted: str) -> Field:
     """True or false."""
 
-    def convert(value: object, row: Row) -> bool:
+    def convert(value: object) -> bool:
         if not isinstance(value, bool):
             raise DataError(f"expected true or false, got {_shown(value)}")
         return value
@@ -128,39 +151,39 @@ def flag(dotted: str) -> Field:
 
 def money(dotted: str) -> Field:
     """An amount in major units: a JSON number or plain decimal text, exactly."""
-    return Field(dotted, lambda value, row: exact(value))
+    return Field(dotted, exact)
 
 
 def localised_money(dotted: str, decimal_mark: str | None = None) -> Field:
     """An amount as a statement prints it: "1.234,56", "(12.50)"."""
-    return Field(dotted, lambda value, row: parse_localised(as_text(value), decimal_mark))
+    return Field(dotted, lambda value: parse_localised(as_text(value), decimal_mark))
 
 
 def minor(dotted: str, currency: str, exponents: Mapping[str, int] | None = None) -> Field:
     """An amount in minor units; `currency` is the path of its code, `exponents` the provider's own exceptions."""
-    code = Field(currency, None)
+    code = Field(currency)
 
     def convert(value: object, row: Row) -> Decimal:
         unit = currency_code(code.read(row))
         return from_minor(value, (exponents or {}).get(unit, decimals(unit)))
 
-    return Field(dotted, convert)
+    return Field(dotted, convert_in_row=convert)
 
 
 def currency(dotted: str) -> Field:
     """An ISO 4217 code, upper case."""
-    return Field(dotted, lambda value, row: currency_code(as_text(value)))
+    return Field(dotted, lambda value: currency_code(as_text(value)))
 
 
 def timestamp(dotted: str, *, zone: tzinfo = UTC) -> Field:
     """An ISO 8601 time. Without an offset it is read in `zone`, which is the zone the provider documents."""
-    return Field(dotted, lambda value, row: parse_time(value, zone))
+    return Field(dotted, lambda value: parse_time(value, zone))
 
 
 def epoch(dotted: str, *, unit_s: Decimal | int = 1) -> Field:
     """Whole units since 1970-01-01 UTC: seconds, or milliseconds with unit_s=Decimal("0.001")."""
 
-    def convert(value: object, row: Row) -> datetime:
+    def convert(value: object) -> datetime:
         if isinstance(value, bool) or not isinstance(value, int):
             raise DataError(f"expected a unix time, got {_shown(value)}")
         return between(_epoch(value * unit_s))
@@ -200,7 +223,7 @@ def between(time: datetime) -> datetime:
 def day(dotted: str, *, zone: tzinfo = UTC) -> Field:
     """The calendar day, in `zone`, of an ISO 8601 date or time."""
 
-    def convert(value: object, row: Row) -> date:
+    def convert(value: object) -> date:
         return parse_time(value, zone).astimezone(zone).date()
 
     return Field(dotted, convert)
@@ -210,7 +233,7 @@ def one_of(dotted: str, words: Mapping[Any, Any]) -> Field:
     """A word of a closed list. An unknown word is refused: a new status must be seen, not guessed."""
     known = ", ".join(sorted(str(word) for word in words))
 
-    def convert(value: Any, row: Row) -> Any:
+    def convert(value: Any) -> Any:
         try:
             return words[value]
         except (KeyError, TypeError):
@@ -221,7 +244,7 @@ def one_of(dotted: str, words: Mapping[Any, Any]) -> Field:
 
 def interval(unit: str, count: str | None = None) -> Field:
     """A billing interval from the path of its unit (day, week, month, year) and, if any, of its count."""
-    number = Field(count, None, required=False) if count else None
+    number = Field(count, required=False) if count else None
 
     def convert(value: object, row: Row) -> Interval:
         many = number.read(row) if number else None
@@ -231,7 +254,7 @@ def interval(unit: str, count: str | None = None) -> Field:
             raise DataError(f"not an interval: {_shown(value)} x {_shown(many)}")
         return Interval(str(value), many)
 
-    return Field(unit, convert)
+    return Field(unit, convert_in_row=convert)
 
 
 def _shown(value: object) -> str:

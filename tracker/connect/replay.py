@@ -6,7 +6,7 @@ and answer. Replaying runs the connector's real plan, pager, fetch and fields; a
 """
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from io import BytesIO
 from typing import Any
@@ -18,7 +18,6 @@ from requests.adapters import BaseAdapter, HTTPAdapter
 from requests.structures import CaseInsensitiveDict
 from urllib3.response import HTTPResponse
 
-from tracker.connect.auth import Credentials
 from tracker.connect.connector import Connector, Resource
 from tracker.connect.fetch import Client, base_url
 from tracker.connect.fields import lookup
@@ -217,19 +216,22 @@ def _line(value: object) -> str:
 
 def record_sample(client: Client, resource: Resource, when: When, known: Known) -> Sample:
     """Walk a resource for real, keeping every exchange. The credentials in the sample open nothing."""
-    credentials = client.credentials_shown()
-    own, shown = base_url(client.connector, client.options), client.connector.base_url or SAMPLE_SITE
-    adapter = RecordAdapter(resource, client.secrets(), own, shown)
+    secrets = {name: (value, _opens_nothing(name, value)) for name, value in client.secrets().items()}
+    credentials = client.credentials_shown() | {name: shown for name, (_, shown) in secrets.items()}
+    own, site = base_url(client.connector, client.options), client.connector.base_url or SAMPLE_SITE
+    adapter = RecordAdapter(resource, list(secrets.values()), own, site)
     client.http.mount("https://", adapter)
     client.http.mount("http://", adapter)
-    for leg in resource.plan.legs({}, when, known, _reader(client, resource)):
-        if leg.path == "":
-            continue
-        for _, page, _ in client.pages(resource, leg):
+    state: dict[str, str] = {}
+    for leg in resource.plan.legs(state, when, known, _reader(client, resource)):
+        for _, page, _ in client.pages(resource, leg) if leg.path != "" else ():
             for raw in page.rows:
                 prepare(resource, raw, lambda value: "p_sample", lambda row: client.detail(resource, row))
             if len(adapter.exchanges) >= EXCHANGES_MAX:
                 break
+        for name, value in leg.begin.items():
+            state.setdefault(name, value)
+        state.update(leg.done)
     return Sample(
         source="recorded",
         resource=resource.name,
@@ -237,7 +239,7 @@ def record_sample(client: Client, resource: Resource, when: When, known: Known) 
         since=when.since,
         credentials=credentials,
         options={name: value for name, value in client.options.items() if name != "base_url"}
-        | ({} if client.connector.base_url else {"base_url": shown}),
+        | ({} if client.connector.base_url else {"base_url": site}),
         exchanges=adapter.exchanges,
     )
 
@@ -247,14 +249,20 @@ def dump(sample: Sample) -> bytes:
     return msgspec.json.format(msgspec.json.encode(sample), indent=2) + b"\n"
 
 
+def _opens_nothing(name: str, secret: str) -> str:
+    """A stand-in for a secret. Keys of hexadecimal digits keep their shape, because some are taken apart to sign."""
+    hexadecimal = re.fullmatch(r"[0-9a-f]+(:[0-9a-f]+)*", secret)
+    return re.sub(r"[0-9a-f]", "0", secret) if hexadecimal else f"sample-{name}"
+
+
 class RecordAdapter(HTTPAdapter):
     """Passes requests on and keeps the exchanges, without secrets and without people, as if `own` were at `shown`."""
 
-    def __init__(self, resource: Resource, credentials: Credentials, own: str, shown: str) -> None:
+    def __init__(self, resource: Resource, secrets: Sequence[tuple[str, str]], own: str, shown: str) -> None:
         super().__init__()
         self.exchanges: list[Exchange] = []
         self._resource = resource
-        self._credentials = credentials
+        self._secrets = secrets
         self._own, self._shown = own, shown.rstrip("/")
 
     def send(self, request: requests.PreparedRequest, *args: Any, **kwargs: Any) -> requests.Response:
@@ -290,8 +298,8 @@ class RecordAdapter(HTTPAdapter):
         return Answered(status, headers, body=msgspec.Raw(self._washed(encode(document))))
 
     def _washed(self, data: bytes) -> bytes:
-        for name, value in self._credentials.items():
+        for value, shown in self._secrets:
             if len(value) >= 4:
-                data = data.replace(value.encode(), f"sample-{name}".encode())
+                data = data.replace(value.encode(), shown.encode())
         data = data.replace(self._own.encode(), self._shown.encode())
         return EMAIL.sub(b"somebody@sample.example", data)

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple, TypeVar
 
 import msgspec
 import zstandard
-from sqlalchemy import Connection, Dialect, Table, and_, bindparam, delete, insert, or_, select, update
+from sqlalchemy import Boolean, Connection, Dialect, Table, and_, bindparam, delete, insert, or_, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.sql.dml import Insert
 
@@ -54,8 +54,15 @@ def _upsert(
         statement = statement.on_conflict_do_nothing(index_elements=list(key))
     compiled = statement.compile(dialect=dialect, column_keys=list(columns))
     names = compiled.positiontup or ()
-    bind = tuple((name, table.c[name].type.dialect_impl(dialect).bind_processor(dialect)) for name in names)
+    bind = tuple((name, _binder(table.c[name], dialect)) for name in names)
     return _Upsert(statement, str(compiled), bind)
+
+
+def _binder(column: Any, dialect: Dialect) -> Callable[[Any], Any] | None:
+    if isinstance(column.type, Boolean):
+        return None  # the driver takes True and False as they are
+    found: Callable[[Any], Any] | None = column.type.dialect_impl(dialect).bind_processor(dialect)
+    return found
 
 
 def upsert(conn: Connection, table: Table, rows: Sequence[Row], key: tuple[str, ...], kept: Iterable[str] = ()) -> None:
