@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 from sqlalchemy import text
 
-from tests.pretend import START, World, contract, earning
+from tests.pretend import START, contract, earning
 from tests.services import fresh_database
+from tests.world import World
 from tracker.backup import MANIFEST, backup, restore
 from tracker.errors import ConfigError, TrackerError, UsageError
 

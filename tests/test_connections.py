@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from tests.pretend import KEY, START, Reply, World, contract, earning
+from tests.pretend import KEY, START, Reply, contract, earning
+from tests.world import World
 from tracker import connections
 from tracker.connections import try_out
 from tracker.errors import AuthRejected, ConfigError, Unavailable, UsageError

@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 from sqlalchemy import text, update
 
-from tests.pretend import World, earning
+from tests.pretend import earning
 from tests.rows import NOON
+from tests.world import World
 from tracker.doctor import Finding, examine
 from tracker.settings import Settings
 from tracker.store.writes import connection_t, earning_t

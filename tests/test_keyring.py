@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 from sqlalchemy import update
 
-from tests.pretend import KEY, World
+from tests.pretend import KEY
+from tests.world import World
 from tracker import keyring
 from tracker.connections import secret_t
 from tracker.errors import ConfigError

@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from tests.pretend import START, World, contract, earning, same_sums
+from tests.pretend import START, contract, earning
+from tests.world import World, same_sums
 from tracker.connect.plans import iso_z
 
 

@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from tests.pretend import START, World, earning, same_sums
+from tests.pretend import START, earning
+from tests.world import World, same_sums
 from tracker import connections
 from tracker.connect.plans import iso_z
 

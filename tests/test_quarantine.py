@@ -9,7 +9,8 @@ import msgspec
 import pytest
 
 from tests import pretend
-from tests.pretend import World, earning
+from tests.pretend import earning
+from tests.world import World
 from tracker import quarantine
 from tracker.connect import catalog
 from tracker.connect.fields import one_of

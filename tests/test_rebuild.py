@@ -11,7 +11,8 @@ import pytest
 from sqlalchemy import update
 
 from tests import pretend
-from tests.pretend import START, World, contract, earning
+from tests.pretend import START, contract, earning
+from tests.world import World
 from tracker import streams
 from tracker.connect import catalog
 from tracker.connect.connector import Make

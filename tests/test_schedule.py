@@ -14,7 +14,8 @@ import pytest
 from hypothesis import given
 from sqlalchemy import update
 
-from tests.pretend import START, World, dead_process
+from tests.pretend import START
+from tests.world import World, dead_process
 from tracker import schedule
 from tracker.errors import UsageError
 from tracker.store.database import open_engine, reading

@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from tests.pretend import Reply, World, earning
+from tests.pretend import Reply, earning
+from tests.world import World
 from tracker.connect.plans import iso_z
 
 

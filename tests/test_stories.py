@@ -10,13 +10,16 @@ from hypothesis import HealthCheck, settings
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
 from sqlalchemy import text
 
-from tests.pretend import Provider, Reply, World, contract, earning, same_sums
+from tests.pretend import Provider, Reply, contract, earning
 from tests.services import fresh_database
+from tests.world import World, same_sums
 from tracker.connect.plans import iso_z
 
 SLUGS = ("bank", "club", "network")
 #: What the provider alone decides. `paid_at` of a network and the trace of a withdrawal depend on when it was seen.
 FACTS = ("earning", "subscription", "payout", "payout_item", "invoice", "monthly_income")
+
+
 class Story(RuleBasedStateMachine):
     """Three providers go on living while they are read, not read, or read by a process that dies."""
 

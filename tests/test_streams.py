@@ -12,8 +12,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import insert
 
-from tests.pretend import START, World, earning
+from tests.pretend import START, earning
 from tests.rows import Ledger
+from tests.world import World
 from tracker import streams
 from tracker.errors import UsageError
 from tracker.ledger import program_t

@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 from sqlalchemy import event, insert, update
 
-from tests.pretend import START, World, contract, dead_process, earning
+from tests.pretend import START, contract, earning
+from tests.world import World, dead_process
 from tracker.connect.plans import iso_z
 from tracker.errors import UsageError
 from tracker.store.writes import connection_t, run_t
@@ -160,6 +161,7 @@ def test_a_killed_process_leaves_a_ledger_that_goes_on(world: World, tmp_path: P
 import os, sys
 sys.path.insert(0, {str(world.folder)!r})
 from tests.pretend import *
+from tests.world import *
 from tracker.connections import Deps
 deps = Deps(engine=open_engine({world.deps.settings.database_url!r}), settings=Settings(data_dir={str(world.folder)!r},
     currency="EUR", time_zone="Europe/Berlin", database_url={world.deps.settings.database_url!r}, backfill_months=2),

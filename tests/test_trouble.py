@@ -11,7 +11,8 @@ import msgspec
 import pytest
 import requests
 
-from tests.pretend import KEY, START, Asked, Reply, World, earning
+from tests.pretend import KEY, START, Asked, Reply, earning
+from tests.world import World
 from tracker import connections
 from tracker.connect.plans import iso_z
 from tracker.errors import UsageError
@@ -364,5 +365,3 @@ def test_a_key_is_found_nowhere(
         assert secret.encode() not in kept
         assert secret not in printed
     assert world.deps.vault.pseudonym("payer", "ann@people.example").encode() in batches
-
-

@@ -58,7 +58,7 @@ def reason(by: str, detail: str | None) -> str:
 
 def classify(conn: Connection, book: Book, processors: Sequence[int]) -> None:
     """Decide the recurrence and stream of the connection's fresh earnings, and of older ones in the same pattern."""
-    mine = and_(e.c.connection_id == book.connection_id, charges.is_fresh)
+    mine = and_(e.c.connection_id == book.connection_id, e.c.fresh)
     # Also of rows that were only touched by an invoice or a paired order. DISTINCT would have SQLite walk all months.
     writes.mark_dirty(conn, book.connection_id, conn.execute(select(e.c.earned_month).where(mine)).scalars())
     _set(conn, and_(mine, e.c.recurrence_by != "default"), Recurrence.ONE_OFF, "default", None, interval=None)
@@ -196,13 +196,11 @@ def _from_origins(conn: Connection, connection_id: int) -> None:
         or_(decided, e.c.recurrence_by == "correction"),
     )
     correction = and_(e.c.connection_id == connection_id, e.c.kind.in_(CORRECTIONS))
-    fresh = select(e.c.id).where(correction, charges.is_fresh)
+    fresh = select(e.c.id).where(correction, e.c.fresh)
     for part in writes.chunks(conn.execute(fresh).scalars().all()):
         _follow(conn, and_(corrects, e.c.id.in_(part)), origin)
     if conn.execute(select(e.c.id).where(correction, ~e.c.fresh).limit(1)).first():
-        earnings = select(e.c.id).where(
-            e.c.connection_id == connection_id, charges.is_fresh, ~e.c.kind.in_(CORRECTIONS)
-        )
+        earnings = select(e.c.id).where(e.c.connection_id == connection_id, e.c.fresh, ~e.c.kind.in_(CORRECTIONS))
         for part in writes.chunks(conn.execute(earnings).scalars().all()):
             older = and_(corrects, ~e.c.fresh, origin.c.id.in_(part), e.c.recurrence != origin.c.recurrence)
             months = select(e.c.earned_month).where(older)

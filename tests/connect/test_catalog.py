@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.pretend import forget_catalog, network, register, unregister
+from tests.pretend import network
+from tests.world import forget_catalog, register, unregister
 from tracker.connect import catalog
 from tracker.connect.connector import Connector
 from tracker.errors import UsageError

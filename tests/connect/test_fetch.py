@@ -18,7 +18,8 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from tests.pretend import KEY, Asked, Provider, Reply, Server, Unhurried, drip, earning, network
+from tests.pretend import KEY, Asked, Provider, Reply, Server, drip, earning, network
+from tests.world import Unhurried
 from tracker.connect.auth import client_credentials, query
 from tracker.connect.connector import Connector, Details, Resource
 from tracker.connect.fetch import Client, Limits, base_url, http_session, post_form
@@ -97,7 +98,9 @@ def test_a_provider_without_an_address_of_its_own_asks_for_one() -> None:
         base_url(network, {})
 
 
-@pytest.mark.parametrize("address", ["https://shop.example/wp/", "http://localhost:8080", "http://[::1]:1", "http://127.0.0.1"])
+@pytest.mark.parametrize(
+    "address", ["https://shop.example/wp/", "http://localhost:8080", "http://[::1]:1", "http://127.0.0.1"]
+)
 def test_https_and_this_machine_are_fine(address: str) -> None:
     assert base_url(network, {"base_url": address}) == address.rstrip("/")
 
@@ -146,7 +149,13 @@ def test_a_certificate_that_cannot_be_verified_stops_the_call(
 
 def test_a_dripping_answer_is_given_up(client: Open, provider: Provider) -> None:
     done, sent = threading.Event(), itertools.count()
-    provider.answers["/commissions"] = lambda asked: Reply(piece for piece, _ in zip(drip(b" ", 0.01, done), sent))
+
+    def counted() -> Iterator[bytes]:
+        for piece in drip(b" ", 0.01, done):
+            next(sent)
+            yield piece
+
+    provider.answers["/commissions"] = lambda asked: Reply(counted())
     try:
         with pytest.raises(Unavailable, match="took longer than 0 s"):
             client(limits=Limits(answer_s=0.15, tries=1)).send("/commissions", {})

@@ -83,6 +83,15 @@ def test_a_rate_holds_across_processes(redis_url: str) -> None:
     assert most_in(times, 0.3) <= 3
 
 
+def test_a_call_that_another_clock_stamped_later_is_counted(redis_url: str) -> None:
+    import redis
+
+    with redis.Redis.from_url(redis_url) as client:
+        client.zadd("tracker:pace:shop:1", {f"other{number}": int(time.time() * 1000) + 500 for number in range(3)})
+        with pytest.raises(RateLimited):
+            Pace(client).wait("shop:1", [Rate(3, 60)], at_most_s=0.05)
+
+
 def test_redis_that_does_not_answer_is_named() -> None:
     import redis
 

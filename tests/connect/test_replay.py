@@ -7,7 +7,8 @@ from typing import Any
 import msgspec
 import pytest
 
-from tests.pretend import KEY, Provider, Server, Unhurried, earning, network
+from tests.pretend import KEY, Provider, Server, earning, network
+from tests.world import Unhurried
 from tracker.connect.fetch import Client, http_session
 from tracker.connect.plans import Leg
 from tracker.connect.replay import MemoryTokens, RecordAdapter, Sample, load, replay
@@ -30,7 +31,7 @@ def server(provider: Provider) -> Iterator[Server]:
 def record(server: Server) -> Sample:
     """A sample of all commissions, recorded from the pretend provider."""
     resource = network.resource("commissions")
-    adapter = RecordAdapter(resource, {"key": KEY})
+    adapter = RecordAdapter(resource, [("key", KEY)], server.url, "https://api.pretend.example")
     with http_session() as http:
         http.mount("http://", adapter)
         client = Client(

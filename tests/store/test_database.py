@@ -14,7 +14,8 @@ from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
 from sqlalchemy import inspect, text
 
-from tests.pretend import START, World, earning
+from tests.pretend import START, earning
+from tests.world import World
 from tracker.errors import ConfigError
 from tracker.store import database, tables
 from tracker.store.database import database_errors, migrate, open_engine, reading

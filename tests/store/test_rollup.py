@@ -7,7 +7,8 @@ from random import Random
 
 import pytest
 
-from tests.pretend import START, World, earning, same_sums
+from tests.pretend import START, earning
+from tests.world import World, same_sums
 from tracker.connect.plans import iso_z
 from tracker.store import rollup
 

@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given
 from sqlalchemy import select
 
-from tests.pretend import START, World
+from tests.pretend import START
+from tests.world import World
 from tracker.store import writes
 from tracker.store.writes import CHUNK
 

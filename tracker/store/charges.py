@@ -15,7 +15,6 @@ from sqlalchemy import (
     and_,
     cast,
     func,
-    literal_column,
     or_,
     select,
     true,
@@ -34,8 +33,6 @@ _OTHERS_MAX = 100_000
 _GROUPS_MAX = 500
 _AGAIN_MAX = 2_000
 
-#: Rows still to be classified. Written out, as SQLite must meet its index's very words.
-is_fresh: ColumnElement[bool] = literal_column("earning.fresh")
 #: The gross amount where it is known, in millionths: parts of a price add up before fees.
 micros = type_coerce(func.coalesce(e.c.gross, e.c.net), BigInteger)
 _judged = and_(e.c.recurrence_by.in_(("default", "pattern")), e.c.kind.not_in(CORRECTIONS | NOT_INCOME))
@@ -46,7 +43,7 @@ _columns = (
 
 
 def _fresh(connection_id: int) -> ColumnElement[bool]:
-    return and_(e.c.connection_id == connection_id, is_fresh, e.c.recurrence_by == "default")
+    return and_(e.c.connection_id == connection_id, e.c.fresh, e.c.recurrence_by == "default")
 
 
 def fresh_payers(conn: Connection, connection_id: int) -> dict[str, int]:
@@ -182,7 +179,7 @@ def of_programs(conn: Connection, connection_id: int, told: str) -> Iterator[lis
         e.c.connection_id == connection_id, e.c.payer.is_(None), e.c.program.is_not(None), micros > 0, _judged,
         decided_here, e.c.kind != Kind.BONUS,
     )  # fmt: skip
-    fresh = conn.execute(select(*amount).where(unnamed, is_fresh).distinct().limit(_GROUPS_MAX + 1)).all()
+    fresh = conn.execute(select(*amount).where(unnamed, e.c.fresh).distinct().limit(_GROUPS_MAX + 1)).all()
     if not fresh:
         return
     touched = tuple_(*amount).in_([tuple(row) for row in fresh]) if len(fresh) <= _GROUPS_MAX else true()

@@ -92,6 +92,6 @@ def maybe_money() -> Any:
     return Field(default=None, sa_type=Micros)
 
 
-def index_where(name: str, condition: str, *columns: str) -> Index:
-    """An index over the rows that fit a condition."""
-    return Index(name, *columns, sqlite_where=text(condition), postgresql_where=text(condition))
+def index_where(name: str, condition: str, *columns: str, sqlite: str | None = None) -> Index:
+    """An index over the rows that fit a condition, which must read as SQLAlchemy writes it in queries."""
+    return Index(name, *columns, sqlite_where=text(sqlite or condition), postgresql_where=text(condition))

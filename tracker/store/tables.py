@@ -215,7 +215,7 @@ class Earning(SQLModel, table=True):
         index_where("ix_earning_payment_ref", "payment_ref IS NOT NULL", "payment_ref"),
         index_where("ix_earning_origin_ref", "origin_ref IS NOT NULL", "connection_id", "origin_ref"),
         index_where("ix_earning_payer", "payer IS NOT NULL", "connection_id", "payer"),
-        index_where("ix_earning_fresh", "fresh", "connection_id", "id"),
+        index_where("ix_earning_fresh", "fresh", "connection_id", "id", sqlite="fresh = 1"),
     )
     id: int | None = row_id()
     connection_id: int = owned_by("connection")

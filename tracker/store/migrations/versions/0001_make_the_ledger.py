@@ -158,7 +158,7 @@ def upgrade() -> None:
             "ix_earning_fresh",
             ["connection_id", "id"],
             unique=False,
-            sqlite_where=sa.text("fresh"),
+            sqlite_where=sa.text("fresh = 1"),
             postgresql_where=sa.text("fresh"),
         )
         batch_op.create_index(
@@ -565,7 +565,7 @@ def downgrade() -> None:
             sqlite_where=sa.text("gateway_ref IS NOT NULL"),
             postgresql_where=sa.text("gateway_ref IS NOT NULL"),
         )
-        batch_op.drop_index("ix_earning_fresh", sqlite_where=sa.text("fresh"), postgresql_where=sa.text("fresh"))
+        batch_op.drop_index("ix_earning_fresh", sqlite_where=sa.text("fresh = 1"), postgresql_where=sa.text("fresh"))
         batch_op.drop_index(batch_op.f("ix_earning_earned_at"))
         batch_op.drop_index("ix_earning_connection_id_earned_month")
 
