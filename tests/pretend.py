@@ -151,6 +151,10 @@ class _Handler(BaseHTTPRequestHandler):
         except OSError:
             return  # the reader had enough
 
+    def do_POST(self) -> None:
+        self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        self.do_GET()
+
     def log_message(self, format: str, *args: object) -> None:
         return
 

@@ -20,6 +20,13 @@ def world(database_url: str, tmp_path: Path) -> Iterator[World]:
         yield world
 
 
+@pytest.fixture
+def ledger(tmp_path: Path) -> Iterator[World]:
+    """On SQLite only, for what has nothing to do with the database."""
+    with World(f"sqlite:///{tmp_path}/tracker.db", tmp_path / "data") as world:
+        yield world
+
+
 @pytest.mark.parametrize(
     ("more", "fault"),
     [
@@ -34,11 +41,11 @@ def world(database_url: str, tmp_path: Path) -> Iterator[World]:
         ({"options": {"base_url": "http://192.0.2.1"}}, "must be reached by https"),
     ],
 )
-def test_a_connection_that_cannot_work_is_not_stored(world: World, more: dict[str, Any], fault: str) -> None:
+def test_a_connection_that_cannot_work_is_not_stored(ledger: World, more: dict[str, Any], fault: str) -> None:
     with pytest.raises(UsageError, match=fault) as refused:
-        world.add("network", **more)
+        ledger.add("network", **more)
     assert KEY not in str(refused.value)
-    assert connections.every(world.engine) == []
+    assert connections.every(ledger.engine) == []
 
 
 def test_a_connection_is_due_at_once_and_has_a_stream(world: World) -> None:
@@ -50,8 +57,8 @@ def test_a_connection_is_due_at_once_and_has_a_stream(world: World) -> None:
         world.add("network", "gear")
 
 
-def test_two_connections_may_share_a_stream(world: World) -> None:
-    first, second = world.add("network", "a", stream="Reviews"), world.add("shop", "b", stream="reviews")
+def test_two_connections_may_share_a_stream(ledger: World) -> None:
+    first, second = ledger.add("network", "a", stream="Reviews"), ledger.add("shop", "b", stream="reviews")
     assert first.stream_id == second.stream_id
 
 
@@ -76,35 +83,35 @@ def test_credentials_are_sealed_and_belong_to_their_connection(world: World) -> 
     assert "belong to the connection a" in str(report.message)
 
 
-def test_a_lost_key_file_is_said_and_new_credentials_repair_it(world: World, tmp_path: Path) -> None:
-    world.add("network")
-    (world.folder / "tracker.key").unlink()
-    world.deps.vault = Vault.open(world.deps.settings)
-    report = world.sync("network")
+def test_a_lost_key_file_is_said_and_new_credentials_repair_it(ledger: World, tmp_path: Path) -> None:
+    ledger.add("network")
+    (ledger.folder / "tracker.key").unlink()
+    ledger.deps.vault = Vault.open(ledger.deps.settings)
+    report = ledger.sync("network")
     assert (report.outcome, report.error) == ("failed", "ConfigError")
-    assert world.connection("network").leased_by is None
-    connections.replace_credentials(world.deps, "network", {"key": KEY})
-    assert world.sync("network").outcome == "ok"
+    assert ledger.connection("network").leased_by is None
+    connections.replace_credentials(ledger.deps, "network", {"key": KEY})
+    assert ledger.sync("network").outcome == "ok"
 
 
-def test_trying_out_names_the_missing_right(world: World) -> None:
-    row = world.add("bank")
-    world.provider.answers["/contracts"] = lambda asked: Reply.json({}, 403)
-    tried = {one.resource: one for one in try_out(world.deps, row)}
+def test_trying_out_names_the_missing_right(ledger: World) -> None:
+    row = ledger.add("bank")
+    ledger.provider.answers["/contracts"] = lambda asked: Reply.json({}, 403)
+    tried = {one.resource: one for one in try_out(ledger.deps, row)}
     assert {name for name, one in tried.items() if not one.readable} == {"contracts"}
     assert "does not allow this key to read contracts" in tried["contracts"].problem
-    assert world.earnings() == {}
+    assert ledger.earnings() == {}
 
 
-def test_trying_out_a_wrong_key_or_an_absent_provider_says_so(world: World) -> None:
-    row = world.add("network")
-    world.provider.key = "another"
+def test_trying_out_a_wrong_key_or_an_absent_provider_says_so(ledger: World) -> None:
+    row = ledger.add("network")
+    ledger.provider.key = "another"
     with pytest.raises(AuthRejected, match="refused the credentials"):
-        try_out(world.deps, row)
-    world.provider.answers["/commissions"] = lambda asked: Reply(b"", 503)
-    world.provider.key = KEY
+        try_out(ledger.deps, row)
+    ledger.provider.answers["/commissions"] = lambda asked: Reply(b"", 503)
+    ledger.provider.key = KEY
     with pytest.raises(Unavailable):
-        try_out(world.deps, row)
+        try_out(ledger.deps, row)
 
 
 def test_pausing_and_resuming(world: World) -> None:
@@ -117,11 +124,11 @@ def test_pausing_and_resuming(world: World) -> None:
     assert (row.paused_at, row.paused_reason, row.next_sync_at) == (None, None, world.now)
 
 
-def test_new_credentials_are_checked_before_they_replace_the_old(world: World) -> None:
-    world.add("network")
+def test_new_credentials_are_checked_before_they_replace_the_old(ledger: World) -> None:
+    ledger.add("network")
     with pytest.raises(UsageError):
-        connections.replace_credentials(world.deps, "network", {"wrong": "x"})
-    assert world.sync("network").outcome == "ok"
+        connections.replace_credentials(ledger.deps, "network", {"wrong": "x"})
+    assert ledger.sync("network").outcome == "ok"
 
 
 def test_a_removed_connection_leaves_nothing_but_its_stream(world: World) -> None:

@@ -19,6 +19,13 @@ def world(database_url: str, tmp_path: Path) -> Iterator[World]:
         yield world
 
 
+@pytest.fixture
+def ledger(tmp_path: Path) -> Iterator[World]:
+    """On SQLite only, for what has nothing to do with the database."""
+    with World(f"sqlite:///{tmp_path}/tracker.db", tmp_path / "data") as world:
+        yield world
+
+
 def put(world: World, name: str = "c1", **more: Any) -> None:
     old = world.provider.shelves.get("/commissions", {}).get(name) or earning(name)
     world.provider.put("/commissions", old | more | {"updated": iso_z(world.now)})
@@ -48,21 +55,21 @@ def history(world: World) -> list[tuple[Any, ...]]:
         (("declined", "approved"), "approved"),
     ],
 )
-def test_what_was_approved_and_is_declined_is_reversed(world: World, words: tuple[str, ...], status: str) -> None:
-    world.add("network")
+def test_what_was_approved_and_is_declined_is_reversed(ledger: World, words: tuple[str, ...], status: str) -> None:
+    ledger.add("network")
     for number, word in enumerate(words):
-        put(world, status=word, order_ref=str(number))
-        sync(world)
-    found = world.earnings()["c1"]
+        put(ledger, status=word, order_ref=str(number))
+        sync(ledger)
+    found = ledger.earnings()["c1"]
     assert (found.status, found.provider_status) == (status, words[-1])
     assert (found.approved_month is not None) == (status in ("approved", "reversed"))
 
 
-def test_what_was_paid_out_before_it_was_first_seen_and_declined_is_reversed(world: World) -> None:
-    world.add("network")
-    put(world, status="declined", settlement="paid")
-    sync(world)
-    assert world.earnings()["c1"].status == "reversed"
+def test_what_was_paid_out_before_it_was_first_seen_and_declined_is_reversed(ledger: World) -> None:
+    ledger.add("network")
+    put(ledger, status="declined", settlement="paid")
+    sync(ledger)
+    assert ledger.earnings()["c1"].status == "reversed"
 
 
 def test_every_change_of_status_settlement_and_amount_is_written_down(world: World) -> None:
@@ -104,11 +111,11 @@ def test_an_earning_in_another_currency_is_converted_at_the_rate_of_its_day(worl
     assert found.reporting_net == Decimal("9.708738")  # 10 / 1.0300, the reference rate of that day, to a millionth
 
 
-def test_an_amount_too_large_to_convert_stops_nothing(world: World) -> None:
-    world.add("network")
-    put(world, currency="KWD", net="9000000000000")
-    sync(world)
-    assert world.earnings()["c1"].reporting_net is None
+def test_an_amount_too_large_to_convert_stops_nothing(ledger: World) -> None:
+    ledger.add("network")
+    put(ledger, currency="KWD", net="9000000000000")
+    sync(ledger)
+    assert ledger.earnings()["c1"].reporting_net is None
 
 
 # --- rows that are gone ---
@@ -131,21 +138,21 @@ def test_a_snapshot_ends_what_is_no_longer_in_it_and_takes_it_back(world: World)
     assert world.ask("select count(*) from subscription_change") == [(2,)]
 
 
-def test_a_snapshot_that_was_cut_off_ends_nothing(world: World) -> None:
+def test_a_snapshot_that_was_cut_off_ends_nothing(ledger: World) -> None:
     from tests.pretend import Reply
 
-    world.add("club")
+    ledger.add("club")
     for number in range(7):
-        world.provider.put("/members", contract(f"u{number}"))
-    sync(world, "club")
-    world.provider.answers["/members"] = lambda asked: (
-        Reply(b"", 500) if asked.query["page"] == "2" else world.provider.listing(asked)
+        ledger.provider.put("/members", contract(f"u{number}"))
+    sync(ledger, "club")
+    ledger.provider.answers["/members"] = lambda asked: (
+        Reply(b"", 500) if asked.query["page"] == "2" else ledger.provider.listing(asked)
     )
-    assert world.sync("club").outcome == "failed"
-    assert world.ask("select count(*) from subscription where ended_at is not null") == [(0,)]
-    world.provider.answers.clear()
-    world.killed_at(24, "club")
-    assert world.ask("select count(*) from subscription where ended_at is not null") == [(0,)]
+    assert ledger.sync("club").outcome == "failed"
+    assert ledger.ask("select count(*) from subscription where ended_at is not null") == [(0,)]
+    ledger.provider.answers.clear()
+    ledger.killed_at(24, "club")
+    assert ledger.ask("select count(*) from subscription where ended_at is not null") == [(0,)]
 
 
 def test_restated_days_that_vanish_are_withdrawn_only_inside_the_window(world: World) -> None:
@@ -169,45 +176,45 @@ def test_restated_days_that_vanish_are_withdrawn_only_inside_the_window(world: W
 # --- other ways to read ---
 
 
-def test_newest_first_stops_at_known_rows_and_a_bad_last_row_does_not_stop_it(world: World) -> None:
-    world.add("feed")
+def test_newest_first_stops_at_known_rows_and_a_bad_last_row_does_not_stop_it(ledger: World) -> None:
+    ledger.add("feed")
     for number in range(20):
-        world.provider.put("/sales", earning(f"s{number:02d}", START - timedelta(days=number)))
-    world.provider.shelves["/sales"]["s02"]["at"] = "2026-06-13 in the evening"
-    world.provider.shelves["/sales"]["s05"]["id"] = "s05"
-    report = world.sync("feed")
-    assert (report.outcome, report.quarantined, len(world.earnings())) == ("partial", 1, 19)
-    world.provider.asked.clear()
-    world.provider.put("/sales", earning("new", START))
-    assert world.sync("feed").new == 1
-    assert len(world.provider.asked) <= 3
+        ledger.provider.put("/sales", earning(f"s{number:02d}", START - timedelta(days=number)))
+    ledger.provider.shelves["/sales"]["s02"]["at"] = "2026-06-13 in the evening"
+    ledger.provider.shelves["/sales"]["s05"]["id"] = "s05"
+    report = ledger.sync("feed")
+    assert (report.outcome, report.quarantined, len(ledger.earnings())) == ("partial", 1, 19)
+    ledger.provider.asked.clear()
+    ledger.provider.put("/sales", earning("new", START))
+    assert ledger.sync("feed").new == 1
+    assert len(ledger.provider.asked) <= 3
 
 
-def test_a_change_feed_reads_changed_objects_and_forgives_one_that_is_gone(world: World) -> None:
-    world.add("changes")
+def test_a_change_feed_reads_changed_objects_and_forgives_one_that_is_gone(ledger: World) -> None:
+    ledger.add("changes")
     for number in range(5):
-        world.provider.put("/charges", earning(f"x{number}"))
-    sync(world, "changes")
-    world.provider.put("/charges", earning("x1", net="99"))
-    world.provider.put("/charges", earning("x9"))
+        ledger.provider.put("/charges", earning(f"x{number}"))
+    sync(ledger, "changes")
+    ledger.provider.put("/charges", earning("x1", net="99"))
+    ledger.provider.put("/charges", earning("x9"))
     for number, about in enumerate(("x1", "gone", "x9", "x1")):
-        world.provider.put("/events", {"id": f"e{number}", "about": about, "updated": iso_z(world.now)})
-    world.provider.asked.clear()
-    sync(world, "changes")
-    assert [call.path for call in world.provider.asked].count("/charges/x1") == 1
-    assert (world.earnings()["x1"].net, len(world.earnings())) == (99, 6)
+        ledger.provider.put("/events", {"id": f"e{number}", "about": about, "updated": iso_z(ledger.now)})
+    ledger.provider.asked.clear()
+    sync(ledger, "changes")
+    assert [call.path for call in ledger.provider.asked].count("/charges/x1") == 1
+    assert (ledger.earnings()["x1"].net, len(ledger.earnings())) == (99, 6)
 
 
-def test_an_object_of_the_feed_without_an_id_does_not_stop_the_next_sync(world: World) -> None:
-    world.add("changes")
-    sync(world, "changes")
-    world.provider.put("/events", {"id": "e1", "about": "../x", "updated": iso_z(world.now)})
-    report = world.sync("changes")
+def test_an_object_of_the_feed_without_an_id_does_not_stop_the_next_sync(ledger: World) -> None:
+    ledger.add("changes")
+    sync(ledger, "changes")
+    ledger.provider.put("/events", {"id": "e1", "about": "../x", "updated": iso_z(ledger.now)})
+    report = ledger.sync("changes")
     assert (report.outcome, report.error) == ("failed", "DataError")
     assert "change feed has no id" in str(report.message)
-    world.provider.shelves["/events"].clear()
-    world.later(hours=1)
-    sync(world, "changes")
+    ledger.provider.shelves["/events"].clear()
+    ledger.later(hours=1)
+    sync(ledger, "changes")
 
 
 def test_a_contract_that_comes_later_tells_its_payments_their_rhythm(world: World) -> None:

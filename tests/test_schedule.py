@@ -12,7 +12,7 @@ from pathlib import Path
 import hypothesis.strategies as st
 import pytest
 from hypothesis import given
-from sqlalchemy import update
+from sqlalchemy import event, update
 
 from tests.pretend import START
 from tests.world import World, dead_process
@@ -47,6 +47,14 @@ def world(database_url: str, tmp_path: Path) -> Iterator[World]:
         yield world
 
 
+@pytest.fixture
+def ledger(tmp_path: Path) -> Iterator[World]:
+    """On SQLite only, for what has nothing to do with the database."""
+    with World(f"sqlite:///{tmp_path}/tracker.db", tmp_path / "data") as ledger:
+        ledger.add("network")
+        yield ledger
+
+
 def claim(world: World, **later: float) -> str:
     with world.engine.begin() as conn:
         return schedule.claim(conn, 1, START + timedelta(**later))
@@ -64,6 +72,25 @@ def test_of_many_threads_one_gets_the_lease(world: World) -> None:
     won = [answer for answer in answers if answer.startswith(schedule.holder())]
     assert len(won) == 1
     assert all("network is being synced by another process. Wait" in lost for lost in set(answers) - set(won))
+
+
+def test_a_lease_taken_between_looking_and_taking_is_respected(postgres_url: str, tmp_path: Path) -> None:
+    """On SQLite a claim holds the write lock from its start; on PostgreSQL another may come between."""
+    with World(postgres_url, tmp_path / "data") as world:
+        world.add("network")
+        other = open_engine(postgres_url)
+        faster: list[str] = []
+
+        def overtake(conn: object, cursor: object, statement: str, *rest: object) -> None:
+            if statement.startswith("UPDATE connection") and not faster:
+                with other.begin() as theirs:
+                    faster.append(schedule.claim(theirs, 1, START))
+
+        event.listen(world.engine, "before_cursor_execute", overtake)
+        with pytest.raises(UsageError, match="until 10:12 UTC"):
+            claim(world)
+        assert world.connection("network").leased_by == faster[0]
+        other.dispose()
 
 
 def test_of_two_processes_one_gets_the_lease_and_its_death_frees_it(world: World) -> None:
@@ -94,28 +121,28 @@ def test_of_two_processes_one_gets_the_lease_and_its_death_frees_it(world: World
     assert claim(world)  # at once, not after twelve minutes
 
 
-def test_a_lease_runs_out(world: World) -> None:
-    with world.engine.begin() as conn:
+def test_a_lease_runs_out(ledger: World) -> None:
+    with ledger.engine.begin() as conn:
         conn.execute(update(connection_t).values(leased_until=START + schedule.LEASE, leased_by="elsewhere:1:a"))
     with pytest.raises(UsageError):
-        claim(world, minutes=11)
-    assert claim(world, minutes=13)
+        claim(ledger, minutes=11)
+    assert claim(ledger, minutes=13)
 
 
-def test_a_dead_process_elsewhere_is_not_guessed(world: World) -> None:
+def test_a_dead_process_elsewhere_is_not_guessed(ledger: World) -> None:
     pid = dead_process().split(":")[1]
-    with world.engine.begin() as conn:
+    with ledger.engine.begin() as conn:
         conn.execute(update(connection_t).values(leased_until=START + schedule.LEASE, leased_by=f"elsewhere:{pid}:a"))
     with pytest.raises(UsageError):
-        claim(world)
+        claim(ledger)
 
 
 @pytest.mark.parametrize("holder", ["", "odd", "host", f"{schedule.holder().split(':')[0]}:x:y"])
-def test_a_strange_holder_only_waits(world: World, holder: str) -> None:
-    with world.engine.begin() as conn:
+def test_a_strange_holder_only_waits(ledger: World, holder: str) -> None:
+    with ledger.engine.begin() as conn:
         conn.execute(update(connection_t).values(leased_until=START + schedule.LEASE, leased_by=holder))
     with pytest.raises(UsageError):
-        claim(world)
+        claim(ledger)
 
 
 def test_only_the_holder_gives_the_lease_back(world: World) -> None:
@@ -163,4 +190,3 @@ def test_what_the_provider_asks_for_is_kept(asked: float, seed: int) -> None:
 
 def test_the_holder_names_this_process() -> None:
     assert schedule.holder().endswith(f":{os.getpid()}")
-    assert open_engine is not None

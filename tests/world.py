@@ -136,17 +136,14 @@ _templates: dict[str, bytes] = {}
 def make_ledger(database_url: str) -> Engine:
     """An empty ledger; a second one on SQLite is a copy of the first."""
     engine = open_engine(database_url)
-    path = engine.url.database or ""
-    if engine.dialect.name == "sqlite" and "sqlite" in _templates and not Path(path).exists():
-        Path(path).write_bytes(_templates["sqlite"])
+    path = Path(engine.url.database or "")
+    if engine.dialect.name == "sqlite" and "sqlite" in _templates and not path.exists():
+        path.write_bytes(_templates["sqlite"])
         return engine
     migrate(engine)
     if engine.dialect.name == "sqlite":
-        with engine.connect() as conn:
-            conn.exec_driver_sql("ROLLBACK")
-            conn.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")
-            conn.exec_driver_sql("BEGIN")
-        _templates["sqlite"] = Path(path).read_bytes()
+        engine.dispose()  # the last connection puts its journal into the file
+        _templates["sqlite"] = path.read_bytes()
     return engine
 
 

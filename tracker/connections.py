@@ -259,7 +259,7 @@ def limits_of(settings: Settings) -> Limits:
     return Limits(read_s=settings.timeout_s, body_bytes=settings.page_bytes_limit, pages=settings.pages_limit)
 
 
-def open_client(deps: Deps, row: Any) -> Client:
+def open_client(deps: Deps, row: Any, tries: int = Limits().tries) -> Client:
     """A client with the connection's credentials. Raises ConfigError when they cannot be unsealed."""
     with reading(deps.engine) as conn:
         sealed = conn.execute(select(secret_t.c.credentials).where(secret_t.c.connection_id == row.id)).scalar_one()
@@ -273,7 +273,7 @@ def open_client(deps: Deps, row: Any) -> Client:
         tokens=SealedTokens(deps, row, http),
         http=http,
         pace=deps.pace,
-        limits=limits_of(deps.settings),
+        limits=msgspec.structs.replace(limits_of(deps.settings), tries=tries),
         **more,
     )
 
@@ -300,7 +300,7 @@ def try_out(deps: Deps, row: Any) -> list[Tried]:
 
     Raises AuthRejected when the credentials themselves are refused, Unavailable when the provider cannot be reached.
     """
-    client = open_client(deps, row)
+    client = open_client(deps, row, tries=2)  # somebody is waiting for the answer
     now = deps.now()
     tried = []
     for resource in client.connector.resources:

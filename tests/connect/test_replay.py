@@ -31,7 +31,7 @@ def server(provider: Provider) -> Iterator[Server]:
 def record(server: Server) -> Sample:
     """A sample of all commissions, recorded from the pretend provider."""
     resource = network.resource("commissions")
-    adapter = RecordAdapter(resource, [("key", KEY)], server.url, "https://api.pretend.example")
+    adapter = RecordAdapter(resource, [(KEY, "sample-key")], server.url, "https://api.pretend.example")
     with http_session() as http:
         http.mount("http://", adapter)
         client = Client(

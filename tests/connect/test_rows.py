@@ -66,7 +66,7 @@ def test_an_answer_without_its_list_is_refused(body: bytes) -> None:
     assert "the next sync asks for it again" in str(refused.value)
 
 
-@pytest.mark.parametrize("raw", [b"{", b"\xff", b'"\xff"', b"[" * 100_000, b"1E9999999999999999", b"NaN", b"9" * 5000])
+@pytest.mark.parametrize("raw", [b"{", b"\xff", b'"\xff"', b"[" * 100_000, b"1E" + b"9" * 25, b"NaN", b"9" * 5000])
 def test_what_is_no_json_is_refused(raw: bytes) -> None:
     with pytest.raises(UnexpectedData, match="not valid JSON"):
         decode(raw)

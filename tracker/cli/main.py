@@ -40,6 +40,9 @@ COMMANDS = {
 }
 
 
+INTERRUPTED = 130
+
+
 class Commands(TyperGroup):
     """The commands by name alone, until one of them is called."""
 
@@ -50,6 +53,13 @@ class Commands(TyperGroup):
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
         name, found, rest = super().resolve_command(ctx, args)
         return name, found and load(found.name or ""), rest
+
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            return super().invoke(ctx)
+        except BrokenPipeError:  # `head` has seen enough, which typer would call a failure
+            _drop_output()
+            return 0
 
 
 def load(name: str) -> Any:
@@ -97,10 +107,7 @@ def run() -> None:
         sys.stdout.flush()
     except TrackerError as error:
         fail(error)
-    except KeyboardInterrupt:
-        err.print("tracker: stopped; what was written is safe.")
-        raise SystemExit(130) from None
-    except BrokenPipeError:  # `head` has seen enough
+    except BrokenPipeError:
         _drop_output()
         raise SystemExit(0) from None
     except OSError as error:
@@ -110,6 +117,8 @@ def run() -> None:
         raise SystemExit(FAILED) from None
     except Exception as error:
         raise SystemExit(_told(error)) from None
+    if code == INTERRUPTED:  # typer's word for Ctrl-C
+        err.print("tracker: stopped; what was written is safe.")
     raise SystemExit(code if isinstance(code, int) else 0)
 
 
@@ -118,7 +127,7 @@ def _told(error: Any) -> int:
     name = type(error).__name__  # click comes inside typer, so its errors are known by name and by what they can do
     if name == "Abort":
         err.print("\ntracker: stopped.")
-        return 130
+        return INTERRUPTED
     if name == "NoArgsIsHelpError":
         err.print(str(error), markup=False)
         return USAGE

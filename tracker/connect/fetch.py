@@ -38,7 +38,7 @@ from tracker.errors import (
     Unavailable,
     UnexpectedData,
     UsageError,
-)
+)  # fmt: skip
 
 LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 _CHUNK = 64 * 1024
@@ -159,7 +159,8 @@ class Client:
         params = {**resource.params, **leg.params, **step.params}
         if step.url is not None:
             parts = urlsplit(step.url)
-            answer = self._send_to(self._origin() + parts.path, dict(parse_qsl(parts.query)), resource)
+            target = urlsplit(self._base)._replace(path=parts.path).geturl()
+            answer = self._send_to(target, dict(parse_qsl(parts.query)), resource)
         else:
             answer = self.send(path, params, resource)
         if leg.single:
@@ -216,15 +217,14 @@ class Client:
         raise AuthRejected("the provider refused a token that it had just issued.", hint="Check the credentials.")
 
     def _once(self, url: str, params: dict[str, str], resource: Resource | None) -> Answer:
-        post = resource is not None and resource.method == "POST" and resource.body is not None
+        body = resource.body if resource is not None and resource.method == "POST" else None
         headers = {"Accept": "application/json"} | {
             name: self._filled(value, raw=True) for name, value in self.connector.headers.items()
         }
-        method = "POST" if post else "GET"
+        method = "POST" if body else "GET"
         request = Request(method=method, url=url, params=params, headers=headers, options=self.options)
-        if post and resource is not None and resource.body is not None:
-            request.body = resource.body({**self.options, **self._public(), **params})
-            request.params = {}
+        if body and resource is not None:
+            request.body, request.params = body({**self.options, **self._public(), **params}), {}
             headers["Content-Type"] = resource.content_type
         self.connector.auth(request, self._credentials, self._tokens)
         self._pace.wait(self._bucket, self.connector.rates, at_most_s=self.limits.patience_s)
@@ -240,7 +240,6 @@ class Client:
 
     def _exchange(self, request: Request) -> Answer:
         host = urlsplit(request.url).hostname
-        limits = self.limits
         try:
             with self.http.request(
                 request.method,
@@ -249,11 +248,11 @@ class Client:
                 headers=request.headers,
                 data=request.body,
                 auth=_as_given,
-                timeout=(limits.connect_s, limits.read_s),
+                timeout=(self.limits.connect_s, self.limits.read_s),
                 allow_redirects=False,
                 stream=True,
             ) as response:
-                return Answer(response.status_code, response.headers, self._body(response, host))
+                return Answer(response.status_code, response.headers, _body(response, self.limits, host))
         except requests.exceptions.SSLError:
             raise Unavailable(
                 f"the certificate of {host} could not be verified.",
@@ -267,24 +266,6 @@ class Client:
             raise Unavailable(
                 f"{host} cannot be reached ({_why(error)}).", hint="Check the network and the address."
             ) from None
-
-    def _body(self, response: requests.Response, host: str | None) -> bytes:
-        """The decompressed body, read in pieces so that neither a huge answer nor a gzip bomb fills the memory."""
-        deadline = time.monotonic() + self.limits.answer_s
-        pieces: list[bytes] = []
-        size = 0
-        # One read from the network at a time: `stream` would wait for a full piece, which a slow drip never fills.
-        while piece := response.raw.read1(_CHUNK, decode_content=True):
-            size += len(piece)
-            if size > self.limits.body_bytes:
-                raise UnexpectedData(
-                    f"an answer of {host} is larger than {self.limits.body_bytes // 2**20} MB; it was not read.",
-                    hint="Raise the limit in the settings if the provider really sends pages that large.",
-                )
-            if time.monotonic() > deadline:
-                raise Unavailable(f"an answer of {host} took longer than {self.limits.answer_s:.0f} s.")
-            pieces.append(piece)
-        return b"".join(pieces)
 
     # --- trouble ---
 
@@ -375,9 +356,21 @@ class Client:
 
         return re.sub(r"{(\w+)}", fill, template)
 
-    def _origin(self) -> str:
-        parts = urlsplit(self._base)
-        return f"{parts.scheme}://{parts.netloc}"
+
+def _body(response: requests.Response, limits: Limits, host: str | None) -> bytes:
+    """The decompressed body, read in pieces so that neither a huge answer nor a gzip bomb fills the memory."""
+    deadline, body = time.monotonic() + limits.answer_s, bytearray()
+    # One read from the network at a time: `stream` would wait for a full piece, which a slow drip never fills.
+    while piece := response.raw.read1(_CHUNK, decode_content=True):
+        body += piece
+        if len(body) > limits.body_bytes:
+            raise UnexpectedData(
+                f"an answer of {host} is larger than {limits.body_bytes // 2**20} MB; it was not read.",
+                hint="Raise the limit in the settings if the provider really sends pages that large.",
+            )
+        if time.monotonic() > deadline:
+            raise Unavailable(f"an answer of {host} took longer than {limits.answer_s:.0f} s.")
+    return bytes(body)
 
 
 def post_form(
@@ -386,17 +379,18 @@ def post_form(
     """Ask a token endpoint: the decoded JSON object. Raises AuthRejected, Unavailable or UnexpectedData."""
     host = urlsplit(url).hostname
     try:
-        answer = http.post(
+        with http.post(
             url, data=dict(form), headers=dict(headers), auth=_as_given, timeout=(limits.connect_s, limits.read_s),
-            allow_redirects=False,
-        )  # fmt: skip
-    except requests.exceptions.RequestException as error:
+            allow_redirects=False, stream=True,
+        ) as answer:  # fmt: skip
+            body = _body(answer, msgspec.structs.replace(limits, body_bytes=2**20), host)
+    except (requests.exceptions.RequestException, HTTPError, OSError) as error:
         raise Unavailable(f"{host} cannot be reached ({_why(error)}).", hint="It is tried again later.") from None
     if answer.status_code in (400, 401, 403):
         raise AuthRejected(f"{host} gave no access token ({answer.status_code}).", hint="Log in to the provider anew.")
     if answer.status_code != 200:
         raise Unavailable(f"{host} is in trouble ({answer.status_code}).", hint="It is tried again later.")
-    document = decode(answer.content[:100_000])
+    document = decode(body)
     if not isinstance(document, dict):
         raise UnexpectedData(f"{host} answered the token request with something else.")
     return document
@@ -454,8 +448,3 @@ def _why(error: Exception) -> str:
         if sign.lower() in text.lower():
             return meaning
     return type(error).__name__
-
-
-def first_leg(client: Client, resource: Resource, leg: Leg) -> Any:
-    """Ask for the first page of a leg and throw it away: proves that the key may read the resource."""
-    return next(client.pages(resource, leg), None)

@@ -89,7 +89,7 @@ SAMPLE = """{
 def begin(slug: str, root: Path) -> list[Path]:
     """Write a connector and a sample to start from under `root`. Raises UsageError when something is there already."""
     if not re.fullmatch(r"[a-z][a-z0-9]*(?:-[a-z0-9]+)*", slug) or len(slug) > 40:
-        raise UsageError(f"not a slug: {slug[:40]!r}", hint="Use lower-case letters, digits and hyphens.")
+        raise UsageError(f"not a slug: {slug[:40]!r}.", hint="Use lower-case letters, digits and hyphens.")
     if not (root / "connectors").is_dir():
         raise UsageError(f"{root} has no folder connectors/.", hint="Run this in a checkout of the tracker.")
     code = root / "connectors" / f"{slug.replace('-', '_')}.py"

@@ -1,0 +1,173 @@
+"""`tracker connection` as a new user meets it: right and wrong input, prompts, what to do next."""
+
+import json
+import os
+import pty
+import select
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.cli.conftest import Command
+from tests.pretend import KEY, Reply
+from tests.world import World
+
+ADD = ("connection", "add", "pretend-network", "--slug", "network")
+SITE = ("--option", "base_url=https://network.example")
+
+
+def add(command: Command, world: World, *more: str, key: str = KEY) -> tuple[int, str, str]:
+    return command(*ADD, "--option", f"base_url={world.server.url}", "--credential", f"key={key}", *more)
+
+
+def test_a_connection_is_added_tested_shown_paused_resumed_and_removed(command: Command, world: World) -> None:
+    code, said, _ = add(command, world)
+    assert (code, said) == (
+        0, "Added network (Pretend Network). Next: tracker connection test network, then tracker sync network\n",
+    )  # fmt: skip
+    assert command("connection", "test", "network")[:2] == (0, "✓ commissions\nAll well. Next: tracker sync network\n")
+    assert command("sync")[:2] == (0, "network: ok, 7 rows: 7 new, 0 changed\n")
+    _, said, _ = command("connection", "show", "network")
+    assert f"option         base_url={world.server.url}\n" in said
+    assert "ok: 7 rows, 7 new, 0 changed." in said
+    code, said, _ = command("connection", "pause", "network", "--json")
+    assert (code, json.loads(said)["paused_reason"]) == (0, "you paused it.")
+    _, said, _ = command("connection", "list")
+    assert "network is paused: you paused it. Go on with: tracker connection resume network\n" in said
+    code, said, _ = command("connection", "resume", "network", "--json")
+    assert (code, json.loads(said)["paused_at"]) == (0, None)
+    code, _, error = command("connection", "remove", "network", stdin="n\n")
+    assert (code, error.endswith("tracker: nothing was removed.\n")) == (2, True)
+    code, said, _ = command("connection", "remove", "network", "--yes", "--json")
+    assert (code, json.loads(said)) == (0, {"slug": "network", "removed": True, "earnings": 7})
+    assert command("connection", "list", "--json")[:2] == (0, "[]\n")
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (("add", "pretend-netwrk", "--slug", "x"), "no provider is called 'pretend-netwrk'. Did you mean pretend-network"),
+        ((*ADD[1:4], "Bad Slug", *SITE), "not a slug: 'Bad Slug'. Use lower-case letters"),
+        ((*ADD[1:], "--credential", "kye=x"), "Pretend Network has no credential 'kye'. Known: key."),
+        ((*ADD[1:], "--credential", "key"), "--credential: expected name=value."),
+        ((*ADD[1:], "--option", "colour=red"), "Pretend Network has no option 'colour'. Known: base_url."),
+        ((*ADD[1:], "--option", "base_url=http://shop.example"), "shop.example must be reached by https."),
+        ((*ADD[1:], "--role", "boss"), "--role: 'boss' is not a role. Choose cash or enrichment."),
+        ((*ADD[1:], "--since", "yesterday"), "--since: not a day: 'yesterday'. Write it as 2026-06-30."),
+        ((*ADD[1:], "--credential-file", "/nope.json"), "--credential-file: cannot read /nope.json: No such file"),
+        ((*ADD[1:], *SITE), "Pretend Network needs key. Give --credential key=…; `tracker connector show`"),
+        (ADD[1:3], "Missing option '--slug'. See: tracker connection add --help"),
+        (("show", "nope"), "no connection is called 'nope'. Add one with `tracker connection add`."),
+    ],
+)
+def test_a_wrong_request_is_one_line_and_adds_nothing(command: Command, words: tuple[str, ...], told: str) -> None:
+    code, said, error = command("connection", *words)
+    assert (code, said, error.count("\n")) == (64, "", 1)
+    assert error.startswith(f"tracker: {told}")
+    assert command("connection", "list", "--json")[1] == "[]\n"
+
+
+def test_a_slug_that_is_taken_is_refused_before_a_key_is_asked_for(command: Command, world: World) -> None:
+    add(command, world)
+    code, _, error = command(*ADD, *SITE, stdin=f"{KEY}\n")
+    assert (code, error) == (
+        64, "tracker: there is a connection 'network' already. Choose another --slug or remove it first.\n",
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        ('{"key": "ab', "is not JSON."),
+        ('["key"]', "does not hold names with values."),
+        ('{"key": null}', "does not hold names with values."),
+        ("\udcff", "is not JSON."),
+    ],
+)
+def test_a_credential_file_that_is_none_is_refused(command: Command, tmp_path: Path, content: str, told: str) -> None:
+    file = tmp_path / "key.json"
+    file.write_bytes(content.encode(errors="surrogateescape"))
+    code, _, error = command(*ADD, "--credential-file", str(file))
+    assert (code, error.count("\n"), told in error) == (64, 1, True)
+
+
+def test_credentials_come_from_a_file_or_a_pipe_and_are_found_nowhere(command: Command, world: World) -> None:
+    file = world.folder.parent / "key.json"
+    file.write_text(json.dumps({"key": KEY}))
+    address = f"base_url={world.server.url}"
+    told = [command(*ADD, "--credential-file", str(file), "--option", address, "--json")]
+    told.append(command("connection", "add", "pretend-bank", "--slug", "bank", "--option", address, stdin=f"{KEY}\n"))
+    told += [command("connection", *words) for words in (("show", "bank", "--json"), ("list",), ("test", "network"))]
+    assert [code for code, *_ in told] == [0] * 5
+    file.unlink()
+    world.engine.dispose()
+    kept = b"".join(one.read_bytes() for one in world.folder.parent.rglob("*") if one.is_file())
+    assert KEY.encode() not in kept + repr(told).encode()
+
+
+def test_a_prompt_on_a_terminal_does_not_echo_the_key(environ: dict[str, str], world: World) -> None:
+    master, slave = pty.openpty()
+    words = [*ADD, "--option", f"base_url={world.server.url}"]
+    code = "from tracker.cli.main import run; run()"
+    with subprocess.Popen(
+        [sys.executable, "-c", code, *words], env={**os.environ, **environ}, stdin=slave, stdout=slave, stderr=slave,
+        start_new_session=True,
+    ) as asking:  # fmt: skip
+        os.close(slave)
+        shown, typed = b"", False
+        while select.select([master], [], [], 30)[0]:
+            try:
+                piece = os.read(master, 1000)
+            except OSError:  # the terminal is closed on its other side
+                break
+            if not piece:
+                break
+            shown += piece
+            if b"Key: " in shown and not typed:
+                typed = os.write(master, f"{KEY}\n".encode()) > 0
+        assert asking.wait(30) == 0
+    os.close(master)
+    assert b"Added network" in shown
+    assert KEY.encode() not in shown
+
+
+def test_a_wrong_key_says_which_command_takes_the_new_one(command: Command, world: World) -> None:
+    add(command, world, key="wrong-key")
+    code, said, error = command("connection", "test", "network", "--json")
+    assert (code, error.count("\n")) == (2, 1)
+    assert error.startswith("tracker: 127.0.0.1 refused the credentials.")
+    assert error.endswith("Then: tracker connection credentials network\n")
+    found = json.loads(said)
+    assert (found["ok"], found["error"], "wrong-key" in said + error) == (False, "AuthRejected", False)
+    assert command("connection", "credentials", "network", "--credential", f"key={KEY}")[0] == 0
+    assert command("connection", "test", "network")[0] == 0
+
+
+def test_a_missing_right_is_named(command: Command, world: World) -> None:
+    add(command, world)
+    world.provider.answers["/commissions"] = lambda asked: Reply.json({"message": "no"}, 403)
+    code, said, _ = command("connection", "test", "network")
+    assert code == 2
+    assert "✗ commissions  127.0.0.1 does not allow this key to read commissions. It needs: commissions:read." in said
+
+
+def test_a_provider_that_cannot_be_reached_is_one_line(command: Command, world: World) -> None:
+    world.server.close()
+    add(command, world)
+    code, said, error = command("connection", "test", "network")
+    assert (code, said) == (2, "")
+    assert error == (
+        "tracker: 127.0.0.1 cannot be reached (the connection was refused). Check the network and the address.\n"
+    )
+
+
+def test_the_list_fits_eighty_columns_and_says_why_below(command: Command, world: World) -> None:
+    add(command, world, key="wrong-key")
+    command("sync")
+    _, said, _ = command("connection", "list")
+    table, reason = said.splitlines()[:2], said.splitlines()[2]
+    assert all(len(line.rstrip()) <= 80 for line in table)
+    assert reason.startswith("network is paused: 127.0.0.1 refused the credentials.")
+    assert reason.endswith("Go on with: tracker connection credentials network")
