@@ -148,7 +148,8 @@ def write(conn: Connection, book: Book, resource: Resource, sifted: Sifted) -> T
             good.append((mark, prepared, normalise(resource, prepared.row, book.options, book.now)))
         except DataError as error:
             held.append((prepared, error))
-    writes.release(conn, book.connection_id, resource.name, [prepared.key for _, prepared, _ in good])
+    still_held = {prepared.key for prepared, _ in held}
+    writes.release(conn, book.connection_id, resource.name, [key for key in sifted.keys if key not in still_held])
     writes.quarantine(conn, [held_row(book, resource, prepared, error) for prepared, error in held])
     taken.quarantined = len(held)
     if not good:

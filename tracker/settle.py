@@ -139,7 +139,8 @@ def _gather_payouts(conn: Connection, book: Book) -> None:
     when = func.coalesce(func.max(e.c.paid_at), func.max(e.c.validated_at), func.max(e.c.earned_at))
     sums = (
         select(e.c.payout_ref, e.c.currency, func.sum(e.c.net).label("amount"), when.label("at"))
-        .where(mine, e.c.payout_ref.in_(touched), e.c.status == Status.APPROVED)
+        # What was reversed later had been paid then.
+        .where(mine, e.c.payout_ref.in_(touched), e.c.status.in_((Status.APPROVED, Status.REVERSED)))
         .group_by(e.c.payout_ref, e.c.currency)
     )
     rows = [

@@ -44,6 +44,8 @@ from tracker.store.database import database_errors, explained, reading
 from tracker.store.writes import connection_t, earning_t, run_t, state_t
 
 Outcome = Literal["ok", "partial", "failed"]
+#: A full list that held fewer rows than this may become empty; a longer one is doubted.
+EMPTY_MAX = 5
 
 
 class Progress(msgspec.Struct, frozen=True):
@@ -263,6 +265,11 @@ class _Run:
             select(r.c.key, r.c.made).where(r.c.connection_id == self.row.id, r.c.resource == resource.name)
         )
         gone = {row.key: row.made or [row.key] for row in kept if row.key not in seen}
+        if leg.snapshot and not seen and len(gone) >= EMPTY_MAX:
+            raise UnexpectedData(
+                f"the list came back empty, although {len(gone)} rows were in it; nothing was ended.",
+                hint="The key may have lost a right. If all are really gone, remove the connection or pause it.",
+            )
         if leg.window and gone:
             low, high = leg.window
             mine = and_(earning_t.c.connection_id == self.row.id, earning_t.c.resource == resource.name)

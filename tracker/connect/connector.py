@@ -129,6 +129,10 @@ class Resource(msgspec.Struct, frozen=True, kw_only=True):
     absent: Callable[[ProviderError], bool] | None = None
     fetch: Callable[..., Any] | None = None
 
+    def __post_init__(self) -> None:
+        if self.row_id.dotted in self.pseudonymise:
+            raise TypeError(f"{self.name}: a row is found again by its id, so the id cannot be a pseudonym")
+
 
 class Connector(msgspec.Struct, frozen=True, kw_only=True):
     """One provider.

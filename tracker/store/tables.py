@@ -213,6 +213,7 @@ class Earning(SQLModel, table=True):
         Index("ix_earning_connection_id_earned_month", "connection_id", "earned_month"),
         index_where("ix_earning_gateway_ref", "gateway_ref IS NOT NULL", "gateway_ref"),
         index_where("ix_earning_payment_ref", "payment_ref IS NOT NULL", "payment_ref"),
+        index_where("ix_earning_subscription_ref", "subscription_ref IS NOT NULL", "connection_id", "subscription_ref"),
         index_where("ix_earning_origin_ref", "origin_ref IS NOT NULL", "connection_id", "origin_ref"),
         index_where("ix_earning_payer", "payer IS NOT NULL", "connection_id", "payer"),
         index_where("ix_earning_fresh", "fresh", "connection_id", "id", sqlite="fresh = 1"),

@@ -189,6 +189,13 @@ def upgrade() -> None:
             sqlite_where=sa.text("payment_ref IS NOT NULL"),
             postgresql_where=sa.text("payment_ref IS NOT NULL"),
         )
+        batch_op.create_index(
+            "ix_earning_subscription_ref",
+            ["connection_id", "subscription_ref"],
+            unique=False,
+            sqlite_where=sa.text("subscription_ref IS NOT NULL"),
+            postgresql_where=sa.text("subscription_ref IS NOT NULL"),
+        )
 
     op.create_table(
         "invoice",
@@ -547,6 +554,11 @@ def downgrade() -> None:
 
     op.drop_table("invoice")
     with op.batch_alter_table("earning", schema=None) as batch_op:
+        batch_op.drop_index(
+            "ix_earning_subscription_ref",
+            sqlite_where=sa.text("subscription_ref IS NOT NULL"),
+            postgresql_where=sa.text("subscription_ref IS NOT NULL"),
+        )
         batch_op.drop_index(
             "ix_earning_payment_ref",
             sqlite_where=sa.text("payment_ref IS NOT NULL"),
