@@ -11,7 +11,7 @@ import msgspec
 import pytest
 import requests
 
-from tests.pretend import KEY, START, Asked, Reply, earning
+from tests.pretend import KEY, START, Asked, Reply, contract, earning
 from tests.world import World
 from tracker import connections
 from tracker.connect.plans import iso_z
@@ -365,3 +365,15 @@ def test_a_key_is_found_nowhere(
         assert secret.encode() not in kept
         assert secret not in printed
     assert world.deps.vault.pseudonym("payer", "ann@people.example").encode() in batches
+
+
+def test_a_full_list_that_comes_back_empty_ends_nothing(world: World) -> None:
+    world.add("club")
+    for number in range(6):
+        world.provider.put("/members", contract(f"m{number}"))
+    world.sync("club")
+    world.provider.shelves["/members"].clear()
+    report = world.sync("club")
+    assert (report.outcome, report.error) == ("failed", "UnexpectedData")
+    assert "came back empty" in str(report.message)
+    assert world.ask("select distinct status, ended_at from subscription") == [("active", None)]
