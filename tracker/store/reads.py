@@ -236,7 +236,7 @@ def payouts(
     gathered = select(p.c.connection_id).where(p.c.estimated)
     named = (
         select(e.c.connection_id, e.c.payout_ref.label("ref"), e.c.currency.label("of"), *_inside(e, e.c.net))
-        .where(e.c.connection_id.in_(gathered), e.c.payout_ref.is_not(None), e.c.status == Status.APPROVED)
+        .where(e.c.connection_id.in_(gathered), e.c.payout_ref.is_not(None), e.c.status.in_(_PAID_ONCE))
         .group_by(e.c.connection_id, e.c.payout_ref, e.c.currency)
         .subquery()
     )
@@ -264,6 +264,10 @@ def payouts(
         .order_by(p.c.created_at.desc(), p.c.id.desc())
     )
     return list(conn.execute(query))
+
+
+#: What was reversed after its payment was inside the payout all the same.
+_PAID_ONCE = (Status.APPROVED, Status.REVERSED)
 
 
 def _inside(t: Any, amount: Any) -> tuple[ColumnElement[Any], ...]:
