@@ -121,7 +121,7 @@ def test_each_answer_outranks_the_next_and_says_why(books: Books) -> None:
     assert now_told() == ("recurring", "belongs to subscription sub_1")
     invoice = Invoice(external_id="in_1", payment_ref="ch_1", recurrence=Recurrence.ONE_OFF)
     books.sync([invoice], processors=[processor])
-    assert now_told() == ("one_off", "its invoice says so in_1")
+    assert now_told() == ("one_off", "invoice in_1 says so")
     last = msgspec.structs.replace(last, recurrence=Recurrence.RECURRING, recurrence_interval=Interval("year"))
     books.sync([last], processors=[processor])
     assert now_told() == ("recurring", "the provider says so")

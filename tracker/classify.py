@@ -40,7 +40,7 @@ _rule_t = tables.StreamRule.__table__  # type: ignore[attr-defined]
 REASONS = {
     "override": "you said so",
     "provider": "the provider says so",
-    "invoice": "its invoice says so{}",
+    "invoice": "invoice {} says so",
     "subscription": "belongs to subscription {}",
     "shop": "the shop says so{}",
     "kind": "this kind of income varies",
@@ -53,7 +53,9 @@ REASONS = {
 
 def reason(by: str, detail: str | None) -> str:
     """The stored answer in words."""
-    return REASONS[by].format(f" {detail}" if detail and by in ("invoice", "shop") else detail or "").strip()
+    if by == "invoice" and detail:
+        detail = detail.partition(":")[0]  # the rest tells the payments of one invoice apart
+    return REASONS[by].format(f" {detail}" if detail and by == "shop" else detail or "").strip()
 
 
 def classify(conn: Connection, book: Book, processors: Sequence[int]) -> None:

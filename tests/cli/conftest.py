@@ -47,9 +47,7 @@ def environ(world: World) -> dict[str, str]:
 
 
 @pytest.fixture
-def command(
-    environ: dict[str, str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> Command:
+def command(environ: dict[str, str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Command:
     """Runs `tracker …` in this process: exit code, output, errors."""
     for name, value in environ.items():
         monkeypatch.setenv(name, value)

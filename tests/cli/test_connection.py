@@ -48,7 +48,10 @@ def test_a_connection_is_added_tested_shown_paused_resumed_and_removed(command: 
 @pytest.mark.parametrize(
     ("words", "told"),
     [
-        (("add", "pretend-netwrk", "--slug", "x"), "no provider is called 'pretend-netwrk'. Did you mean pretend-network"),
+        (
+            ("add", "pretend-netwrk", "--slug", "x"),
+            "no provider is called 'pretend-netwrk'. Did you mean pretend-network",
+        ),
         ((*ADD[1:4], "Bad Slug", *SITE), "not a slug: 'Bad Slug'. Use lower-case letters"),
         ((*ADD[1:], "--credential", "kye=x"), "Pretend Network has no credential 'kye'. Known: key."),
         ((*ADD[1:], "--credential", "key"), "--credential: expected name=value."),

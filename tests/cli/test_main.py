@@ -46,9 +46,7 @@ def test_a_command_that_does_not_exist_is_one_line(command: Command) -> None:
     assert "No such command 'snyc'" in error
 
 
-def test_an_output_that_cannot_be_written_is_one_line(
-    command: Command, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_output_that_cannot_be_written_is_one_line(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
     class Full(io.StringIO):
         def write(self, text: str) -> int:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))

@@ -1,9 +1,11 @@
 """The clock: looks for due connections at once and again, and runs the daily jobs in the user's zone."""
 
 from collections.abc import Iterator
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from queue import Queue
+from queue import Empty, Queue
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -44,6 +46,15 @@ def test_daily_jobs_run_at_their_hour_in_the_users_zone(world: World) -> None:
         assert (at.hour, at.minute, at.tzinfo) == (job.hour, job.minute, ZoneInfo("Europe/Berlin"))
 
 
+def handed_again(running: Any, handed: "Queue[int]") -> int:
+    """What the next tick hands out; one that comes while another still runs is left out, so it is asked for anew."""
+    for _ in range(100):
+        running.get_job("tick").modify(next_run_time=datetime.now(UTC))
+        with suppress(Empty):
+            return handed.get(timeout=0.2)
+    raise AssertionError("the clock stands still")
+
+
 def test_a_tick_in_trouble_does_not_stop_the_clock(world: World) -> None:
     row = world.add("network")
     handed: Queue[int] = Queue()
@@ -55,8 +66,7 @@ def test_a_tick_in_trouble_does_not_stop_the_clock(world: World) -> None:
     running = clock.start(world.deps, dispatch)
     try:
         assert handed.get(timeout=20) == row.id
-        running.get_job("tick").modify(next_run_time=datetime.now(UTC))
-        assert handed.get(timeout=20) == row.id
+        assert handed_again(running, handed) == row.id
     finally:
         running.shutdown(wait=True)
     with reading(world.engine) as conn:

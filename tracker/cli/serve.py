@@ -39,10 +39,10 @@ class Pool:
 
     def dispatch(self, connection_id: int) -> None:
         with self._lock:
-            if connection_id in self._busy:
+            if connection_id in self._busy or self._stopped.is_set():
                 return
             self._busy.add(connection_id)
-        self._threads.submit(self._run, connection_id)
+            self._threads.submit(self._run, connection_id)
 
     def _run(self, connection_id: int) -> None:
         try:
@@ -59,7 +59,8 @@ class Pool:
 
     def stop(self) -> None:
         """What waits is dropped, what runs ends with its page."""
-        self._stopped.set()
+        with self._lock:
+            self._stopped.set()
         self._threads.shutdown(wait=False, cancel_futures=True)
 
 
@@ -85,8 +86,9 @@ def serve(
 
 
 def _threads_ended(patience_s: float) -> bool:
+    """Whether the pool's threads and those of the clock's jobs are done: the interpreter waits for them without limit."""
     deadline = monotonic() + patience_s
-    working = [one for one in threading.enumerate() if one is not threading.main_thread() and not one.daemon]
+    working = [one for one in threading.enumerate() if one.name.startswith(("sync_", "ThreadPoolExecutor-"))]
     for thread in working:
         thread.join(max(0.0, deadline - monotonic()))
     return not any(thread.is_alive() for thread in working)

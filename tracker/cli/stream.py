@@ -9,7 +9,7 @@ from tracker import streams
 from tracker.cli.ground import open_ledger, out, print_json
 from tracker.cli.rule import told
 from tracker.errors import UsageError
-from tracker.money import plain
+from tracker.money import decimals, plain
 
 app = typer.Typer(help="Your income streams.", no_args_is_help=True)
 Json = Annotated[bool, typer.Option("--json", help="For scripts.")]
@@ -33,7 +33,9 @@ def list_streams(as_json: Json = False) -> None:
 
 
 def _net(row: dict[str, Any]) -> str:
-    return ", ".join(f"{plain(net)} {currency}" for currency, net in row["net"].items())
+    return ", ".join(
+        f"{plain(round(net, decimals(currency)))} {currency}" for currency, net in row["net"].items() if net
+    )
 
 
 @app.command("add")
