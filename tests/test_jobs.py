@@ -6,12 +6,14 @@ from pathlib import Path
 
 import pytest
 import structlog
+from sqlalchemy import update
 
 from tests.pretend import START, earning
 from tests.world import World
 from tracker import connections, jobs
 from tracker.errors import ConfigError
 from tracker.store.database import open_engine
+from tracker.store.writes import connection_t
 
 
 @pytest.fixture
@@ -42,9 +44,9 @@ def test_a_tick_leaves_out_what_is_paused_read_already_or_being_read(world: Worl
     world.add("network", "read")
     world.sync("read")
     leased = world.add("network", "leased").id
-    update = f"update connection set leased_by = 'elsewhere:1:0', leased_until = '{{}}' where id = {leased}"
+    lease = {"leased_by": "elsewhere:1:0", "leased_until": START + timedelta(minutes=5)}
     with world.engine.begin() as conn:
-        conn.exec_driver_sql(update.format((START + timedelta(minutes=5)).replace(tzinfo=None)))
+        conn.execute(update(connection_t).where(connection_t.c.id == leased).values(lease))
     assert due(world) == []
     world.later(minutes=6)
     assert due(world) == [leased]  # whoever held it is dead

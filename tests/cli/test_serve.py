@@ -61,6 +61,9 @@ def test_it_stops_within_seconds_while_a_provider_is_silent(process: Process, co
 
 def test_two_on_one_ledger_read_every_row_once(process: Process, connected: World) -> None:
     both = [process("serve"), process("serve")]
+    for one in both:
+        assert one.stdout
+        assert one.stdout.readline().startswith("Serving from ")
     assert soon(connected, lambda: connected.connection("network").as_of is not None)
     for one in both:
         one.terminate()

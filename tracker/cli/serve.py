@@ -86,7 +86,7 @@ def serve(
 
 
 def _threads_ended(patience_s: float) -> bool:
-    """Whether the pool's threads and those of the clock's jobs are done: the interpreter waits for them without limit."""
+    """Whether the threads of pool and clock are done, for which the interpreter would wait without limit."""
     deadline = monotonic() + patience_s
     working = [one for one in threading.enumerate() if one.name.startswith(("sync_", "ThreadPoolExecutor-"))]
     for thread in working:

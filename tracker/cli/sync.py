@@ -1,10 +1,11 @@
 """`tracker sync`: bring connections up to date, with progress on a terminal and plain lines in a log."""
 
+import re
 from datetime import datetime, time
 from typing import Annotated, Any
 
 import typer
-from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from tracker import connections
 from tracker.cli.ground import FAILED, PARTIAL, err, open_ledger, out, parse_day, print_json
@@ -49,7 +50,6 @@ def run_all(deps: connections.Deps, rows: list[Any], since: datetime | None, *, 
     columns = (
         SpinnerColumn(),
         TextColumn("{task.description}"),
-        BarColumn(bar_width=20),
         TextColumn("{task.fields[told]}"),
         TimeElapsedColumn(),
     )
@@ -58,7 +58,8 @@ def run_all(deps: connections.Deps, rows: list[Any], since: datetime | None, *, 
             task = shown.add_task(row.slug, total=None, told="asking …")
 
             def tell(step: Step, task: Any = task) -> None:
-                shown.update(task, told=f"{step.resource} {step.part}  {step.rows:,} rows")
+                day = re.search(r"\d{4}-\d\d-\d\d", step.part)  # the first one of a window
+                shown.update(task, told=f"{step.resource} {day[0] if day else ''} {step.rows:,} rows")
 
             try:
                 report = sync_one(deps, row.id, since=since, progress=tell)
