@@ -86,47 +86,48 @@ def _approved_month(book: Book, row: Any, status: Status) -> int | None:
 
 def _settle_payouts(conn: Connection, book: Book) -> None:
     """Earnings inside a payout are as settled as the payout is."""
-    i = payout_item_t.c
-    mine = payout_t.c.connection_id == book.connection_id
-    unsettled = select(payout_t.c.external_id).where(mine, payout_t.c.settled_as.is_distinct_from(payout_t.c.status))
-    moved = select(payout_item_t.c.earning_ref).where(
-        payout_item_t.c.connection_id == book.connection_id, payout_item_t.c.payout_ref.in_(unsettled)
+    p, i = payout_t.c, payout_item_t.c
+    mine = and_(p.connection_id == book.connection_id, p.settled_as.is_distinct_from(p.status))
+    unsettled = conn.execute(select(p.external_id).where(mine)).scalars().all()
+    fresh = select(e.c.external_id).where(
+        e.c.connection_id == book.connection_id, e.c.fresh, e.c.resource.in_(earning_resources(book.connector))
     )
+    refs = dict.fromkeys(conn.execute(fresh).scalars())
+    for part in writes.chunks(unsettled):
+        moved = select(i.earning_ref).where(i.connection_id == book.connection_id, i.payout_ref.in_(part))
+        refs.update(dict.fromkeys(conn.execute(moved).scalars()))
+    # In chunks by index, not as one join: PostgreSQL plans that from statistics which a first load does not have yet.
+    for part in writes.chunks(list(refs)):
+        _settle_earnings(conn, book, part)
+    read = or_(p.itemised_at.is_not(None), ~p.itemised)
+    conn.execute(update(payout_t).where(mine, read).values(settled_as=p.status))
+
+
+def _settle_earnings(conn: Connection, book: Book, refs: Sequence[str]) -> None:
+    p, i = payout_t.c, payout_item_t.c
     inside = (
-        select(e, payout_t.c.status.label("payout_status"), payout_t.c.external_id.label("payout_id"),
-               payout_t.c.arrives_at, payout_t.c.created_at)
-        .join(payout_item_t, and_(i.connection_id == e.c.connection_id, i.earning_ref == e.c.external_id))
-        .join(payout_t, and_(payout_t.c.connection_id == e.c.connection_id, payout_t.c.external_id == i.payout_ref))
-        .where(
-            e.c.connection_id == book.connection_id,
-            e.c.resource.in_(earning_resources(book.connector)),
-            or_(e.c.fresh, e.c.external_id.in_(moved)),
-        )
-        .order_by(payout_t.c.created_at)
-    )  # fmt: skip
-    latest = {row.id: row for row in conn.execute(inside)}  # after a failed payout the newer one counts
-    changes = []
-    for row in latest.values():
-        settlement = _SETTLED[PayoutStatus(row.payout_status)]
-        paid_at = (row.arrives_at or row.created_at) if settlement == Settlement.PAID else None
-        new = {
-            "settlement": settlement,
-            "paid_at": paid_at,
-            "paid_month": month_of(paid_at, book.zone) if paid_at else None,
-            "payout_ref": row.payout_id if settlement != Settlement.UNPAID else None,
-        }
-        if any(getattr(row, name) != value for name, value in new.items()):
-            changes.append((row, new))
-    _change(conn, book, changes)
-    conn.execute(
-        update(payout_t)
-        .where(
-            payout_t.c.connection_id == book.connection_id,
-            payout_t.c.settled_as.is_distinct_from(payout_t.c.status),
-            or_(payout_t.c.itemised_at.is_not(None), ~payout_t.c.itemised),
-        )
-        .values(settled_as=payout_t.c.status)
+        select(i.earning_ref, p.external_id.label("payout_id"), p.status, p.arrives_at, p.created_at)
+        .select_from(payout_item_t)
+        .join(payout_t, and_(p.connection_id == i.connection_id, p.external_id == i.payout_ref))
+        .where(i.connection_id == book.connection_id, i.earning_ref.in_(refs))
+        .order_by(p.created_at)
     )
+    latest = {row.earning_ref: row for row in conn.execute(inside)}  # after a failed payout the newer one counts
+    changes = []
+    for resource in earning_resources(book.connector):
+        for row in writes.existing(conn, e, book.connection_id, resource, list(latest)).values():
+            payout = latest[row.external_id]
+            settlement = _SETTLED[PayoutStatus(payout.status)]
+            paid_at = (payout.arrives_at or payout.created_at) if settlement == Settlement.PAID else None
+            new = {
+                "settlement": settlement,
+                "paid_at": paid_at,
+                "paid_month": month_of(paid_at, book.zone) if paid_at else None,
+                "payout_ref": payout.payout_id if settlement != Settlement.UNPAID else None,
+            }
+            if any(getattr(row, name) != value for name, value in new.items()):
+                changes.append((row, new))
+    _change(conn, book, changes)
 
 
 def _gather_payouts(conn: Connection, book: Book) -> None:

@@ -383,7 +383,10 @@ class PayoutItem(SQLModel, table=True):
     """One earning inside a payout."""
 
     __tablename__ = "payout_item"
-    __table_args__ = (UniqueConstraint("connection_id", "resource", "external_id"),)
+    __table_args__ = (
+        UniqueConstraint("connection_id", "resource", "external_id"),
+        Index("ix_payout_item_connection_id_earning_ref", "connection_id", "earning_ref"),
+    )
     id: int | None = row_id()
     connection_id: int = owned_by("connection")
     resource: str

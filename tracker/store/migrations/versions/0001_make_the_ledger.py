@@ -313,6 +313,9 @@ def upgrade() -> None:
         ),
     )
     with op.batch_alter_table("payout_item", schema=None) as batch_op:
+        batch_op.create_index(
+            "ix_payout_item_connection_id_earning_ref", ["connection_id", "earning_ref"], unique=False
+        )
         batch_op.create_index(batch_op.f("ix_payout_item_payout_ref"), ["payout_ref"], unique=False)
 
     op.create_table(
@@ -537,6 +540,7 @@ def downgrade() -> None:
     op.drop_table("program")
     with op.batch_alter_table("payout_item", schema=None) as batch_op:
         batch_op.drop_index(batch_op.f("ix_payout_item_payout_ref"))
+        batch_op.drop_index("ix_payout_item_connection_id_earning_ref")
 
     op.drop_table("payout_item")
     with op.batch_alter_table("payout", schema=None) as batch_op:
