@@ -79,7 +79,7 @@ def resource(**more: Any) -> Resource:
     [
         ("http://shop.example", "must be reached by https"),
         ("ftp://shop.example", "must be reached by https"),
-        ("https://me:geheim@shop.example", "not a plain address: https://shop.example"),
+        ("https://me:geheim@shop.example", "not a plain address"),
         ("https://shop.example/?key=geheim", "not a plain address"),
         ("shop.example", "not a plain address"),
         ("https://", "not a plain address"),

@@ -192,3 +192,13 @@ def test_another_fault_of_the_database_is_passed_on_in_one_line(database_url: st
         conn.execute(text("select * from nowhere"))
     assert "\n" not in str(refused.value)
     engine.dispose()
+
+
+def test_a_database_of_a_newer_tracker_is_left_alone_and_said_so(database_url: str) -> None:
+    engine = open_engine(database_url)
+    migrate(engine)
+    with engine.begin() as conn:
+        conn.execute(text("UPDATE alembic_version SET version_num = '9999'"))
+    with pytest.raises(ConfigError, match="newer tracker"):
+        migrate(engine)
+    engine.dispose()

@@ -84,7 +84,7 @@ def base_url(connector: Connector, options: Mapping[str, str]) -> str:
         )
     if parts.username or parts.password or parts.query or parts.fragment or not parts.hostname:
         raise UsageError(
-            f"not a plain address: {parts.scheme}://{parts.hostname or ''}", hint="Expected https://host/path"
+            "base_url is not a plain address with a scheme and a host.", hint="Expected https://host/path"
         )
     if parts.scheme != "https" and not (parts.scheme == "http" and parts.hostname in LOOPBACK):
         raise UsageError(

@@ -71,8 +71,14 @@ def reading(engine: Engine) -> Iterator[Connection]:
 def migrate(engine: Engine) -> None:
     """Bring the database to the newest version. Safe to call at every start, also by several processes at once."""
     with database_errors(engine):
-        if version(engine) == newest_version():
+        found, newest = version(engine), newest_version()
+        if found == newest:
             return
+        if found is not None and found > newest:
+            raise ConfigError(
+                f"the database was made by a newer tracker (version {found}; this one knows {newest}).",
+                hint="Update the tracker, or restore a backup made before.",
+            )
         from alembic import command  # takes half a second, and mostly there is nothing to do
 
         config = alembic_config()
@@ -103,10 +109,6 @@ def alembic_config() -> Any:
     config.set_main_option("script_location", str(MIGRATIONS))
     config.set_main_option("path_separator", "os")
     return config
-
-
-def is_empty(engine: Engine) -> bool:
-    return not inspect(engine).get_table_names()
 
 
 @contextmanager
