@@ -65,13 +65,14 @@ def classify(conn: Connection, book: Book, processors: Sequence[int]) -> None:
     writes.mark_dirty(conn, book.connection_id, conn.execute(select(e.c.earned_month).where(mine)).scalars())
     _set(conn, and_(mine, e.c.recurrence_by != "default"), Recurrence.ONE_OFF, "default", None, interval=None)
     undecided = and_(mine, e.c.recurrence_by == "default")
-    for condition, word in ((e.c.override_recurrence, "override"), (e.c.said_recurrence, "provider")):
-        interval = e.c.said_interval if word == "provider" else None
-        _set(conn, and_(undecided, condition.is_not(None)), condition, word, None, interval=interval)
     _from_invoices(conn, book, undecided)
     _from_subscriptions(conn, undecided)
     if book.connection_id in processors:
-        _from_shops(conn, processors, undecided)
+        _from_shops(conn, processors, mine, undecided)
+    # Stronger words, but later: whoever decides, the earning keeps what its invoice or shop tells besides.
+    said, mark = e.c.said_recurrence, e.c.override_recurrence
+    _set(conn, and_(mine, said.is_not(None)), said, "provider", None, interval=e.c.said_interval)
+    _set(conn, and_(mine, mark.is_not(None)), mark, "override", None, interval=None)
     default = book.connector.recurrence
     varying = e.c.kind.in_([Kind.AD_REVENUE, Kind.ROYALTY]) if default is None else true()
     _set(conn, and_(undecided, varying), default or Recurrence.VARIABLE, "kind", None, interval=None)
@@ -144,7 +145,9 @@ def _from_subscriptions(conn: Connection, undecided: ColumnElement[bool]) -> Non
     _set(conn, condition, Recurrence.RECURRING, "subscription", e.c.subscription_ref, interval=interval)
 
 
-def _from_shops(conn: Connection, processors: Sequence[int], undecided: ColumnElement[bool]) -> None:
+def _from_shops(
+    conn: Connection, processors: Sequence[int], mine: ColumnElement[bool], undecided: ColumnElement[bool]
+) -> None:
     """What the shop's paired order knows: the product and whether it is a renewal."""
     shop = e.alias("shop")
     twin = and_(
@@ -155,7 +158,7 @@ def _from_shops(conn: Connection, processors: Sequence[int], undecided: ColumnEl
     )
     conn.execute(
         update(e)
-        .where(undecided, twin)
+        .where(mine, twin)
         .values(
             product=func.coalesce(e.c.product, shop.c.product),
             country=func.coalesce(e.c.country, shop.c.country),

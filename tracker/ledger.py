@@ -10,7 +10,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 import msgspec
-from sqlalchemy import Connection, Table, insert, select, update
+from sqlalchemy import Connection, Table, and_, insert, select, update
 
 from tracker import records
 from tracker.connect.connector import Connector, Resource
@@ -26,6 +26,8 @@ from tracker.store import tables, writes
 
 #: What a change of an earning is: shown in its history and in the letter.
 WATCHED = ("status", "settlement", "net", "currency")
+#: The status of an earning that its appended corrections undo, before and after approval.
+UNDONE = {Status.PENDING: Status.DECLINED, Status.APPROVED: Status.REVERSED}
 #: Columns that a provider's row does not decide once the earning exists.
 DECIDED_HERE = frozenset(
     {"recurrence", "recurrence_by", "recurrence_reason", "recurrence_interval", "stream_id", "paired"}
@@ -37,7 +39,7 @@ SUBSCRIPTION_WATCHED = (
 
 
 class Book(msgspec.Struct, kw_only=True):
-    """What writing rows of one connection needs to know. `newest` is the last earning's id when the run began."""
+    """What writing rows of one connection needs to know. `newest` is the last earning that an earlier run finished."""
 
     connection_id: int
     connector: Connector
@@ -222,7 +224,15 @@ def _write_earnings(
     writes.mark_dirty(
         conn, book.connection_id, {row["earned_month"] for row in rows} | {old.earned_month for old in before.values()}
     )
-    note_changes(conn, book, [(before[row["external_id"]], row) for row in rows if row["external_id"] in before])
+    pairs = [(before[row["external_id"]], row) for row in rows if row["external_id"] in before]
+    note_changes(conn, book, pairs)
+    if book.connector.payouts == "from_earnings":
+        left = {
+            f"{old.payout_ref}:{old.currency}" for old, new in pairs if old.payout_ref not in (None, new["payout_ref"])
+        }
+        for part in writes.chunks(sorted(left)):  # such a payout is put together again
+            here = and_(payout_t.c.connection_id == book.connection_id, payout_t.c.external_id.in_(part))
+            conn.execute(update(payout_t).where(here).values(settled_as=None))
 
 
 def earning_row(book: Book, resource: str, key: str, record: records.Earning, before: Any) -> dict[str, Any]:
@@ -232,6 +242,9 @@ def earning_row(book: Book, resource: str, key: str, record: records.Earning, be
         _carry_over(book, row, before)
     if row["status"] == Status.DECLINED and row["settlement"] == Settlement.PAID:
         row["status"] = Status.REVERSED  # only approved money is paid out
+    row["said_status"] = row["status"]
+    if before is not None and book.connector.corrections == "appended" and before.status != before.said_status:
+        row["status"] = UNDONE.get(row["status"], row["status"])  # till `settle` has looked at its corrections anew
     row["connection_id"] = book.connection_id
     row["resource"] = resource
     row["raw_key"] = None if key == record.external_id else key
@@ -255,10 +268,9 @@ def earning_row(book: Book, resource: str, key: str, record: records.Earning, be
 
 def _carry_over(book: Book, row: dict[str, Any], before: Any) -> None:
     """What the ledger knows of an earning's past and the provider's new row does not say."""
-    if row["status"] == Status.DECLINED and before.status in (Status.APPROVED, Status.REVERSED):
+    known = before.said_status or before.status
+    if row["status"] == Status.DECLINED and known in (Status.APPROVED, Status.REVERSED):
         row["status"] = Status.REVERSED
-    if book.connector.corrections == "appended" and before.status in (Status.DECLINED, Status.REVERSED):
-        row["status"] = Status.REVERSED if row["status"] == Status.APPROVED else Status.DECLINED  # settled anew below
     if row["settlement"] == Settlement.PAID and row["paid_at"] is None:
         row["paid_at"] = before.paid_at or (book.now if before.settlement != Settlement.PAID else None)
     if book.connector.payouts == "read" and row["payout_ref"] is None and before.payout_ref is not None:
@@ -307,7 +319,7 @@ def withdraw(conn: Connection, book: Book, resource: str, ids: Sequence[str]) ->
     for old in writes.existing(conn, writes.earning_t, book.connection_id, resource, list(ids)).values():
         status = Status.REVERSED if old.status in (Status.APPROVED, Status.REVERSED) else Status.DECLINED
         if old.provider_status != "withdrawn" or old.status != status:
-            new = {"status": status, "provider_status": "withdrawn", "fresh": True}
+            new = {"status": status, "said_status": status, "provider_status": "withdrawn", "fresh": True}
             conn.execute(update(writes.earning_t).where(writes.earning_t.c.id == old.id).values(new))
             writes.mark_dirty(conn, book.connection_id, [old.earned_month])
             note_changes(conn, book, [(old, new)])

@@ -87,7 +87,7 @@ def retry(deps: Deps, ids: Sequence[int] = (), connection_id: int | None = None)
             book = book_of(deps, conn, row, now)
             tried = retry_rows(conn, book, row.slug, and_(q.c.connection_id == owner, scope), explicit=bool(ids))
             if tried.understood:
-                finish(conn, book, deps)
+                finish(conn, book)
         results.append(tried)
     return results
 

@@ -33,7 +33,6 @@ from sqlalchemy import (
 
 from tracker import ledger, quarantine
 from tracker.books import book_of, claimed
-from tracker.classify import classify
 from tracker.connect.connector import Resource
 from tracker.connect.normalise import normalise, row_key
 from tracker.connect.rows import decode
@@ -51,13 +50,12 @@ from tracker.records import (
     Subscription,
     SubscriptionStatus,
 )
-from tracker.settle import pair, processors_of, settle
-from tracker.store import rollup, writes
+from tracker.store import writes
 from tracker.store.columns import UtcDateTime
 from tracker.store.writes import earning_change_t, raw_batch_t, raw_row_t
 from tracker.store.writes import earning_t as e
 from tracker.store.writes import quarantine_t as q
-from tracker.sync import finish, other_book
+from tracker.sync import finish
 
 KEY = ("connection_id", "resource", "external_id")
 #: Earnings whose history is written in one step.
@@ -117,8 +115,8 @@ class _Rebuild:
         self.past = Table(
             "earning_past", scratch,
             Column("resource", String, primary_key=True), Column("external_id", String, primary_key=True),
-            Column("status", String), Column("settlement", String), Column("paid_at", UtcDateTime),
-            Column("payout_ref", String),
+            Column("status", String), Column("said_status", String), Column("settlement", String),
+            Column("paid_at", UtcDateTime), Column("payout_ref", String),
             **temporary,
         )  # fmt: skip
         self.scratch = scratch
@@ -144,15 +142,8 @@ class _Rebuild:
 
     def _decide(self) -> None:
         """The steps after the pages."""
-        conn, book, here = self.conn, self.book, self.book.connection_id
-        processors = processors_of(conn)
-        settle(conn, book)
-        touched = pair(conn, processors, None if self._lost_references() else here)
-        for connection_id in sorted({here, *touched}):
-            classify(conn, book if connection_id == here else other_book(conn, book, connection_id), processors)
-            if connection_id == here:
-                writes.mark_dirty_where(conn, self.mine)
-            rollup.work_off(conn, connection_id)
+        writes.mark_dirty_where(self.conn, self.mine)
+        finish(self.conn, self.book, anew=self._lost_references())
 
     def _lost_references(self) -> bool:
         """Whether a row lost the reference that its twin elsewhere was paired by: then everything is paired anew."""
@@ -172,7 +163,9 @@ class _Rebuild:
             else_=literal(Status.DECLINED.value),
         )
         gone = and_(self.mine, ~e.c.fresh, e.c.provider_status.is_distinct_from("withdrawn"))
-        done = self.conn.execute(update(e).where(gone).values(status=reversed_, provider_status="withdrawn"))
+        done = self.conn.execute(
+            update(e).where(gone).values(status=reversed_, said_status=reversed_, provider_status="withdrawn")
+        )
         self.result.withdrawn = done.rowcount
 
     def _drop_resources(self) -> None:
@@ -193,7 +186,7 @@ class _Rebuild:
             return
         inside = exists().where(
             self.mine,
-            e.c.status == Status.APPROVED,
+            e.c.status.in_((Status.APPROVED, Status.REVERSED)),
             e.c.payout_ref.is_not(None),
             payout_t.c.external_id == e.c.payout_ref + ":" + e.c.currency,
         )
@@ -207,7 +200,7 @@ class _Rebuild:
         tried = quarantine.retry_rows(self.conn, self.book, self.result.slug, mine, explicit=False)
         self.result.released += tried.understood
         if tried.understood:
-            finish(self.conn, self.book, self.deps)
+            finish(self.conn, self.book)
 
     def _also(self, what: str, count: int) -> None:
         self.result.others[what] = self.result.others.get(what, 0) + count

@@ -8,12 +8,12 @@ from collections.abc import Sequence
 from decimal import Decimal
 from typing import Any
 
-from sqlalchemy import Connection, and_, bindparam, exists, func, or_, select, update
+from sqlalchemy import ColumnElement, Connection, and_, bindparam, delete, exists, func, or_, select, update
 
 from tracker.connect import catalog
-from tracker.ledger import Book, earning_resources, note_changes, payout_item_t, payout_t
+from tracker.ledger import UNDONE, Book, earning_resources, note_changes, payout_item_t, payout_t
 from tracker.months import month_of
-from tracker.records import PayoutStatus, Role, Settlement, Status
+from tracker.records import CORRECTIONS, NOT_INCOME, PayoutStatus, Role, Settlement, Status
 from tracker.store import writes
 from tracker.store.writes import connection_t
 from tracker.store.writes import earning_t as e
@@ -25,9 +25,6 @@ _SETTLED = {
     PayoutStatus.FAILED: Settlement.UNPAID,
     PayoutStatus.CANCELED: Settlement.UNPAID,
 }
-#: An earning and the correction that undoes it, before and after approval.
-_UNDONE = {Status.PENDING: Status.DECLINED, Status.APPROVED: Status.REVERSED}
-_REDONE = {after: before for before, after in _UNDONE.items()}
 
 
 def settle(conn: Connection, book: Book) -> None:
@@ -61,19 +58,15 @@ def _settle_corrections(conn: Connection, book: Book) -> None:
         select(e.c.origin_ref, e.c.currency, func.sum(e.c.net).label("left"), func.count().label("rows"))
         .where(mine, e.c.origin_ref.in_(touched))
         .group_by(e.c.origin_ref, e.c.currency)
-        .having(func.count() > 1)
         .subquery()
     )
     undone = and_(groups.c.left == Decimal(0), groups.c.rows > 1)
-    found = conn.execute(
-        select(e, undone.label("undone"))
-        .join(groups, and_(e.c.origin_ref == groups.c.origin_ref, e.c.currency == groups.c.currency))
-        .where(mine)
-    ).all()
+    same = and_(e.c.origin_ref == groups.c.origin_ref, e.c.currency == groups.c.currency)
     changes = []
-    for row in found:
-        status = (_UNDONE if row.undone else _REDONE).get(Status(row.status))
-        if status:
+    for row in conn.execute(select(e, undone.label("undone")).join(groups, same).where(mine)):
+        said = Status(row.said_status or row.status)
+        status = UNDONE.get(said, said) if row.undone else said
+        if status != row.status:
             changes.append((row, {"status": status, "approved_month": _approved_month(book, row, status)}))
     _change(conn, book, changes)
 
@@ -135,13 +128,23 @@ def _gather_payouts(conn: Connection, book: Book) -> None:
 
     Their day is not given: it is the day a payment was first seen or, for the past, the newest validation inside.
     """
+    p = payout_t.c
+    gathered = and_(p.connection_id == book.connection_id, p.resource == "earnings", p.settled_as.is_(None))
+    left = list(conn.execute(select(p.external_id).where(gathered)).scalars())  # an earning names another one now
     mine = and_(e.c.connection_id == book.connection_id, e.c.payout_ref.is_not(None))
-    touched = select(e.c.payout_ref).where(mine, e.c.fresh).distinct()
+    refs = {payout.rpartition(":")[0] for payout in left}
+    refs.update(conn.execute(select(e.c.payout_ref).where(mine, e.c.fresh).distinct()).scalars())
+    for part in writes.chunks(sorted(refs)):
+        _gather(conn, book, and_(mine, e.c.payout_ref.in_(part)))
+    conn.execute(delete(payout_t).where(gathered))  # nothing names it any more
+
+
+def _gather(conn: Connection, book: Book, inside: ColumnElement[bool]) -> None:
     when = func.coalesce(func.max(e.c.paid_at), func.max(e.c.validated_at), func.max(e.c.earned_at))
     sums = (
         select(e.c.payout_ref, e.c.currency, func.sum(e.c.net).label("amount"), when.label("at"))
         # What was reversed later had been paid then.
-        .where(mine, e.c.payout_ref.in_(touched), e.c.status.in_((Status.APPROVED, Status.REVERSED)))
+        .where(inside, e.c.status.in_((Status.APPROVED, Status.REVERSED)))
         .group_by(e.c.payout_ref, e.c.currency)
     )
     rows = [
@@ -182,9 +185,11 @@ def pair(conn: Connection, processors: Sequence[int], connection_id: int | None 
     other = e.alias("other")
     shops = select(connection_t.c.id).where(connection_t.c.id.not_in(processors), connection_t.c.role == Role.CASH)
     enrichers = select(connection_t.c.id).where(connection_t.c.role == Role.ENRICHMENT)
+    # A sale is counted by a sale, not by a refund that came without it (from before the processor's first day).
+    counts = and_(other.c.kind.not_in(NOT_INCOME), or_(e.c.kind.in_(CORRECTIONS), other.c.kind.not_in(CORRECTIONS)))
     # Two questions, not one with an OR inside: so that each can use the index of its reference.
     twins = [
-        exists().where(other.c.connection_id.in_(processors), ref == e.c.gateway_ref)
+        exists().where(other.c.connection_id.in_(processors), ref == e.c.gateway_ref, counts)
         for ref in (other.c.gateway_ref, other.c.payment_ref)
     ]
     reported_twice = or_(e.c.connection_id.in_(enrichers), and_(e.c.connection_id.in_(shops), or_(*twins)))
@@ -200,7 +205,7 @@ def pair(conn: Connection, processors: Sequence[int], connection_id: int | None 
     differs = and_(scope, e.c.paired != reported_twice)
     found = conn.execute(select(e.c.id, e.c.connection_id, e.c.earned_month, e.c.gateway_ref).where(differs)).all()
     for part in writes.chunks(found):
-        conn.execute(update(e).where(e.c.id.in_([row.id for row in part])).values(paired=~e.c.paired))
+        conn.execute(update(e).where(e.c.id.in_([row.id for row in part])).values(paired=reported_twice))
         for owner in {row.connection_id for row in part}:
             writes.mark_dirty(conn, owner, [row.earned_month for row in part if row.connection_id == owner])
         refs_found = [row.gateway_ref for row in part if row.gateway_ref]

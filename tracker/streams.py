@@ -341,7 +341,7 @@ def mark_program(deps: Deps, slug: str, program: str, recurring: bool) -> int:
         conn.execute(update(program_t).where(mine, p.external_id == key).values(recurring=recurring))
         scope = (e.c.connection_id == row.id) & (e.c.program == key)
         count = conn.execute(update(e).where(scope).values(fresh=True)).rowcount
-        finish(conn, book_of(deps, conn, row, now), deps)
+        finish(conn, book_of(deps, conn, row, now))
     return count
 
 
@@ -388,6 +388,6 @@ def override(
         if stream:
             values["override_stream_id"] = find_stream(conn, stream).id
         conn.execute(update(e).where(e.c.id == earning.id).values(values))
-        finish(conn, book_of(deps, conn, row, now), deps)
+        finish(conn, book_of(deps, conn, row, now))
         query = select(e, stream_t.c.title.label("stream")).join(stream_t, stream_t.c.id == e.c.stream_id)
         return conn.execute(query.where(e.c.id == earning.id)).one()

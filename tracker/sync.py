@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 import msgspec
 from dateutil.relativedelta import relativedelta
-from sqlalchemy import Connection, Engine, and_, func, insert, or_, select, update
+from sqlalchemy import Connection, Engine, and_, insert, or_, select, update
 from sqlalchemy.exc import DBAPIError
 
 from tracker import connections, ledger, rates, schedule
@@ -35,6 +35,7 @@ from tracker.errors import (
     TrackerError,
     Unavailable,
     UnexpectedData,
+    UsageError,
 )
 from tracker.ledger import Book, Taken, payout_t
 from tracker.records import Settlement, Status
@@ -128,7 +129,10 @@ class _Run:
         self.when = When(now=now, since=since or row.since or _backfill_start(deps, now), again=since is not None)
         with reading(deps.engine) as conn:
             known_rates = rates.load_rates(conn)
-            newest = conn.execute(select(func.max(earning_t.c.id))).scalar()
+            finished = and_(earning_t.c.connection_id == row.id, ~earning_t.c.fresh)
+            newest = conn.execute(
+                select(earning_t.c.id).where(finished).order_by(earning_t.c.id.desc()).limit(1)
+            ).scalar()
         self.book = Book(
             connection_id=row.id,
             connector=self.client.connector,
@@ -298,20 +302,37 @@ class _Run:
 
     def finish_ledger(self) -> None:
         with self.deps.engine.begin() as conn:
-            finish(conn, self.book, self.deps)
+            finish(conn, self.book)
 
 
-def finish(conn: Connection, book: Book, deps: Deps) -> None:
-    """Settle, pair, classify and roll up what is fresh, also in other connections that this one's rows touch."""
+def finish(conn: Connection, book: Book, *, anew: bool = False) -> None:
+    """Settle, pair, classify and roll up what is fresh, also in other connections that this one's rows touch.
+
+    `anew` pairs everything again. Another connection is finished whole, and under its lease: its fresh rows lose their
+    mark here, and a run that is writing more of them meanwhile would never settle those. Where such a run is under way,
+    its own end does the same work.
+    """
     processors = processors_of(conn)
-    settle(conn, book)
-    touched = pair(conn, processors, book.connection_id)
+    books, leases, waiting = {book.connection_id: book}, dict[int, str](), [book.connection_id]
+    while waiting:
+        connection_id = waiting.pop()
+        settle(conn, books[connection_id])
+        touched = pair(conn, processors, None if anew and connection_id == book.connection_id else connection_id)
+        for other in sorted(touched - books.keys() - leases.keys()):
+            try:
+                leases[other] = schedule.claim(conn, other, book.now)
+            except UsageError:
+                leases[other] = ""  # somebody else is at it
+                continue
+            books[other] = other_book(conn, book, other)
+            waiting.append(other)
     # Shops first: the processor's rows learn from their paired orders.
-    for connection_id in sorted({book.connection_id, *touched}, key=lambda one: (one in processors, one)):
-        classify(
-            conn, book if connection_id == book.connection_id else other_book(conn, book, connection_id), processors
-        )
+    for connection_id in sorted(books, key=lambda one: (one in processors, one)):
+        classify(conn, books[connection_id], processors)
         rollup.work_off(conn, connection_id)
+    for other, lease in leases.items():
+        if lease:
+            schedule.release(conn, other, lease, {})
 
 
 def other_book(conn: Connection, book: Book, connection_id: int) -> Book:

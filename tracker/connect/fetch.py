@@ -83,9 +83,7 @@ def base_url(connector: Connector, options: Mapping[str, str]) -> str:
             "this provider needs to know your site's address.", hint="Give --option base_url=https://your-site.example"
         )
     if parts.username or parts.password or parts.query or parts.fragment or not parts.hostname:
-        raise UsageError(
-            "base_url is not a plain address with a scheme and a host.", hint="Expected https://host/path"
-        )
+        raise UsageError("base_url is not a plain address with a scheme and a host.", hint="Expected https://host/path")
     if parts.scheme != "https" and not (parts.scheme == "http" and parts.hostname in LOOPBACK):
         raise UsageError(
             f"{parts.hostname} must be reached by https.", hint="Plain http would send your key unprotected."

@@ -225,6 +225,7 @@ class Earning(SQLModel, table=True):
     raw_key: str | None = None  # the row it came from, when that is not its own id
     kind: str = word(24)
     status: str = word()
+    said_status: str | None = maybe_word()  # without what appended corrections do to it
     settlement: str = word()
     net: Decimal = money()
     gross: Decimal | None = maybe_money()

@@ -97,6 +97,7 @@ def upgrade() -> None:
         sa.Column("raw_key", sa.String(), nullable=True),
         sa.Column("kind", sa.String(length=24), nullable=False),
         sa.Column("status", sa.String(length=16), nullable=False),
+        sa.Column("said_status", sa.String(length=16), nullable=True),
         sa.Column("settlement", sa.String(length=16), nullable=False),
         sa.Column("net", Micros(), nullable=False),
         sa.Column("gross", Micros(), nullable=True),
