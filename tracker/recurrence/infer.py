@@ -23,6 +23,7 @@ _PLAN_GOES_ON = 2.0  # evidence against parts: the payer has another series, or 
 _MOST_OF_ONE_PAYER = 1000  # more is no single buyer, whatever the provider says
 _SURE_OF_UNNAMED = 4.0  # evidence asked of equal charges whose payers have no names
 _MOST = 0.5  # of equal charges of unnamed payers must renew, or none is believed to
+_LATE_PAIR = 10  # days: two purchases seven weeks apart are no plan of two parts
 _LOOSE = 0.8  # evidence asked of parts whose days show no rhythm
 _PART_RHYTHMS = [rhythm for rhythm in RHYTHMS if rhythm.name in ("monthly", "every 4 weeks", "every 2 weeks")]
 #: Days of silence after which a group is to be judged again, by the interval found; None: without one.
@@ -206,7 +207,8 @@ class _Group:
         days = [self.line.days[place] for place in places]
         for rhythm in _PART_RHYTHMS:
             delays = [day - days[0] - number * rhythm.days for number, day in enumerate(days)]
-            if -2 * rhythm.early <= min(delays) and max(delays) <= rhythm.late:
+            late = rhythm.late if len(days) > 2 else min(rhythm.late, _LATE_PAIR)
+            if -2 * rhythm.early <= min(delays) and max(delays) <= late:
                 odds, parts = parts_log_odds(self._series(rhythm, places, 0), self.hints)
                 if odds > _LOOSE:
                     self._take_parts(places, rhythm, odds - _LOOSE, parts)
