@@ -9,6 +9,7 @@ import pytest
 from tests.pretend import earning
 from tests.test_settle import move, pay, states
 from tests.world import World
+from tracker import schedule
 from tracker import sync as line
 from tracker.connect.plans import iso_z
 from tracker.streams import override
@@ -61,13 +62,13 @@ def test_a_connection_that_is_being_read_elsewhere_is_left_to_its_own_run(
     move(world, "m1", "40", gateway_ref="g1")
     without_its_end(world, "bank", monkeypatch)
     with world.engine.begin() as conn:
-        lease = line.schedule.claim(conn, bank.id, world.now)
+        lease = schedule.claim(conn, bank.id, world.now)
     order(world)
     world.sync("shop")
     assert counted(world) == {"o1": False, "m1": True}
     assert world.earnings()["m1"].fresh
     with world.engine.begin() as conn:
-        line.schedule.release(conn, bank.id, lease, {})
+        schedule.release(conn, bank.id, lease, {})
     world.later(hours=1)
     world.sync("bank")
     assert not world.earnings()["m1"].fresh
