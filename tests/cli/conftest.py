@@ -70,7 +70,9 @@ def process(environ: dict[str, str]) -> Iterator[Process]:
     started: list[subprocess.Popen[str]] = []
 
     def start(*words: str, **more: Any) -> "subprocess.Popen[str]":
-        code = "from tracker.cli.main import run; run()"
+        # Whoever runs the tests in the background has SIGINT ignored, and a child would inherit that.
+        code = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)\n"
+        code += "from tracker.cli.main import run; run()"
         one = subprocess.Popen(
             [sys.executable, "-c", code, *words], env={**os.environ, **environ}, text=True, stdin=subprocess.DEVNULL,
             stderr=subprocess.PIPE, **{"stdout": subprocess.PIPE, **more},
