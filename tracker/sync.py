@@ -313,7 +313,8 @@ def finish(conn: Connection, book: Book, *, anew: bool = False) -> None:
     its own end does the same work.
     """
     processors = processors_of(conn)
-    books, leases, waiting = {book.connection_id: book}, dict[int, str](), [book.connection_id]
+    books, waiting = {book.connection_id: book}, [book.connection_id]
+    leases: dict[int, str] = {}
     while waiting:
         connection_id = waiting.pop()
         settle(conn, books[connection_id])

@@ -43,10 +43,6 @@ class Tokens(Protocol):
         """The decoded JSON answer. Raises AuthRejected, Unavailable or UnexpectedData."""
 
 
-class Auth(Protocol):
-    def __call__(self, request: Request, credentials: Credentials, tokens: Tokens) -> None: ...
-
-
 class Scheme(msgspec.Struct, frozen=True):
     """`put` changes the request in place; `renew`, if any, drops a token that the provider no longer takes."""
 
