@@ -6,7 +6,8 @@ rows that are as before cost nothing more.
 
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
-from typing import Any
+from functools import lru_cache
+from typing import Any, NotRequired, TypedDict
 from zoneinfo import ZoneInfo
 
 import msgspec
@@ -108,33 +109,26 @@ def sift(
 
 def _key(resource: Resource, raw: bytes | msgspec.Raw) -> str:
     try:
-        return row_key(resource, _id_only(resource, raw))
+        return row_key(resource, _id_only(resource.row_id.dotted, raw))
     except (DataError, msgspec.DecodeError, RecursionError, UnicodeDecodeError):
         return ""
 
 
-_id_decoders: dict[str, msgspec.json.Decoder[Any]] = {}
+def _id_only(dotted: str | None, raw: bytes | msgspec.Raw) -> Row:
+    """As much of a row as its id needs."""
+    found = _id_decoder(dotted).decode(raw)
+    return found if isinstance(found, dict) else {}
 
 
-def _id_only(resource: Resource, raw: bytes | msgspec.Raw) -> Row:
-    dotted = resource.row_id.dotted
-    if dotted is None or any(key.isdigit() for key in dotted.split(".")):
-        whole = msgspec.json.decode(raw)
-        return whole if isinstance(whole, dict) else {}
-    decoder = _id_decoders.get(dotted) or _id_decoders.setdefault(dotted, _id_decoder(dotted))
-    document: Any = decoder.decode(raw)
-    keys = dotted.split(".")
-    for _ in keys:
-        document = document.f0 if document is not None else None
-    for key in reversed(keys):
-        document = {key: document}
-    return document  # type: ignore[no-any-return]
-
-
-def _id_decoder(dotted: str) -> msgspec.json.Decoder[Any]:
+@lru_cache(maxsize=256)
+def _id_decoder(dotted: str | None) -> msgspec.json.Decoder[Any]:
+    """Reads just the values at a dotted path into dicts; the whole row where the id is a function or in a list."""
+    keys = dotted.split(".") if dotted else []
+    if not keys or any(key.isdigit() for key in keys):
+        return msgspec.json.Decoder()
     kind: Any = Any
-    for key in reversed(dotted.split(".")):
-        kind = msgspec.defstruct("Id", [("f0", kind | None if kind is not Any else Any, None)], rename={"f0": key})
+    for key in reversed(keys):
+        kind = TypedDict("Id", {key: NotRequired[kind | None]})
     return msgspec.json.Decoder(kind)
 
 

@@ -79,6 +79,8 @@ def exact(value: object) -> Decimal:
 
     Raises MoneyError for anything else, for more than six decimals and for absurd sizes.
     """
+    if isinstance(value, Decimal):
+        return _checked(value)
     if isinstance(value, str):
         text = value.strip()
         if len(text) > 40 or not _PLAIN.fullmatch(text):

@@ -85,11 +85,21 @@ def _reader(
         value = row.get(first)
         return absent() if value is None or value == "" else convert(value) if convert else value
 
+    def read_text(row: Row) -> Any:
+        value = row.get(first)
+        if type(value) is str and value:  # as nearly every id and name is
+            return value
+        return absent() if value is None or value == "" else as_text(value)
+
     def read_nested(row: Row) -> Any:
         value = lookup(row, keys)
         return absent() if value is None or value == "" else convert(value) if convert else value
 
-    return read_in_row if convert_in_row else read_flat if len(keys) == 1 else read_nested
+    if convert_in_row:
+        return read_in_row
+    if len(keys) > 1:
+        return read_nested
+    return read_text if convert is as_text else read_flat
 
 
 def lookup(value: Any, keys: tuple[str | int, ...]) -> Any:
@@ -205,6 +215,8 @@ def parse_time(value: object, zone: tzinfo = UTC) -> datetime:
     """
     if not isinstance(value, str) or len(value) > 40:
         raise DataError(f"not a time: {_shown(value)}")
+    if zone is UTC and len(value) == 19 and value[13] == value[16] == ":":
+        value += "Z"  # seconds without an offset, the usual form: read in one step
     try:
         time = datetime.fromisoformat(value)
     except ValueError:
@@ -215,7 +227,8 @@ def parse_time(value: object, zone: tzinfo = UTC) -> datetime:
 
 
 def between(time: datetime) -> datetime:
-    if not EARLIEST <= time < LATEST:
+    """The UTC time itself. Raises DataError for years that no earning has."""
+    if not EARLIEST.year <= time.year < LATEST.year:
         raise DataError(f"time out of range: {time.isoformat()}", hint="Expected a year from 1995 to 2099.")
     return time
 

@@ -37,7 +37,7 @@ def prepare(resource: Resource, raw: bytes | msgspec.Raw, name: Pseudonym, detai
     if not isinstance(row, dict):
         return Prepared("", {"value": row}, encode(row), DataError("the row is not an object", field="row"))
     drop, pseudonyms = _paths(resource.drop), _paths(resource.pseudonymise)
-    changed = bool(drop or pseudonyms or resource.tidy)
+    changed = resource.tidy is not None
     fault: DataError | None = None
     try:
         if resource.details is not None and resource.details.when(row):
@@ -46,8 +46,7 @@ def prepare(resource: Resource, raw: bytes | msgspec.Raw, name: Pseudonym, detai
             resource.tidy(row)
     except UNREADABLE as error:
         fault = DataError(f"cannot be read ({type(error).__name__}: {str(error)[:80]})", field="row")
-    if changed:
-        row = scrub(row, drop, pseudonyms, name)
+    changed |= scrub(row, drop, pseudonyms, name)
     kept = encode(row) if changed else bytes(raw)
     try:
         return Prepared(row_key(resource, row), row, kept, fault)
@@ -58,7 +57,8 @@ def prepare(resource: Resource, raw: bytes | msgspec.Raw, name: Pseudonym, detai
 def row_key(resource: Resource, row: Row) -> str:
     """The row's id. Raises DataError when there is none."""
     try:
-        key = as_text(resource.row_id.read(row))
+        key = resource.row_id.read(row)
+        key = key if type(key) is str else as_text(key)
     except UNREADABLE as error:
         raise DataError(f"cannot be read ({type(error).__name__}: {str(error)[:80]})", field="id") from error
     except DataError as error:

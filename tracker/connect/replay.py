@@ -291,10 +291,7 @@ class RecordAdapter(HTTPAdapter):
             for row in found:
                 self._resource.tidy(row)
         people = [(*prefix, "*", *path.split(".")) for path in (*self._resource.drop, *self._resource.pseudonymise)]
-        if isinstance(document, list):
-            document = scrub({"": document}, [("", *path) for path in people], (), str)[""]
-        elif isinstance(document, dict):
-            scrub(document, people, (), str)
+        scrub({"": document}, [("", *path) for path in people], (), str)
         return Answered(status, headers, body=msgspec.Raw(self._washed(encode(document))))
 
     def _washed(self, data: bytes) -> bytes:

@@ -4,7 +4,7 @@ A page is split into raw rows (`msgspec.Raw`) so that the rows that are as befor
 Decoded numbers with a fraction are `Decimal`, straight from their text.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from decimal import Decimal
 from hashlib import blake2b
 from typing import Any
@@ -107,32 +107,36 @@ def _attribute(document: Any, dotted: str) -> Any:
 
 def scrub(
     row: Row, drop: Iterable[tuple[str, ...]], pseudonyms: Iterable[tuple[str, ...]], name: Callable[[str], str]
-) -> Row:
+) -> bool:
     """Take personal fields out of a row, in place: `drop` paths vanish, `pseudonyms` paths get a lasting stand-in.
 
-    A "*" in a path stands for every element of a list or every value of a dict.
+    A "*" in a path stands for every element of a list or every value of a dict. Answers whether the row changed: where
+    nothing stood, it is kept as it came.
     """
+    changed = False
     for path in drop:
-        _each(row, path, lambda holder, key: holder.pop(key) if isinstance(holder, dict) else None)
-
-    def replace(holder: Any, key: Any) -> None:
-        if holder[key] not in (None, ""):
-            holder[key] = name(str(holder[key]).strip().lower())
-
+        for holder in _holders(row, path):
+            del holder[path[-1]]
+            changed = True
     for path in pseudonyms:
-        _each(row, path, replace)
-    return row
+        for holder in _holders(row, path):
+            holder[path[-1]] = name(str(holder[path[-1]]).strip().lower())
+            changed = True
+    return changed
 
 
-def _each(value: Any, path: tuple[str, ...], act: Callable[[Any, Any], object]) -> None:
-    key, *rest = path
-    if key == "*":
-        inner = value if isinstance(value, list) else list(value.values()) if isinstance(value, dict) else []
-        for item in inner:
-            if rest:
-                _each(item, tuple(rest), act)
-    elif isinstance(value, dict) and key in value:
-        if rest:
-            _each(value[key], tuple(rest), act)
-        else:
-            act(value, key)
+def _holders(row: Row, path: tuple[str, ...]) -> Sequence[dict[str, Any]]:
+    """The dicts inside a row in which the last key of a path holds something."""
+    key = path[-1]
+    if len(path) == 1:  # nearly all, and every row passes here
+        return () if row.get(key) in (None, "") else (row,)
+    found: list[Any] = [row]
+    for step in path[:-1]:
+        inner: list[Any] = []
+        for value in found:
+            if step != "*":
+                inner += [value[step]] if isinstance(value, dict) and step in value else []
+            elif isinstance(value, list | dict):
+                inner += value.values() if isinstance(value, dict) else value
+        found = inner
+    return [value for value in found if isinstance(value, dict) and value.get(key) not in (None, "")]

@@ -6,9 +6,22 @@ from typing import Any, NamedTuple, TypeVar
 
 import msgspec
 import zstandard
-from sqlalchemy import Boolean, Connection, Dialect, Table, and_, bindparam, delete, insert, or_, select, update
+from sqlalchemy import (
+    Boolean,
+    Connection,
+    Dialect,
+    String,
+    Table,
+    and_,
+    bindparam,
+    delete,
+    insert,
+    null,
+    or_,
+    select,
+    update,
+)
 from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.sql.dml import Insert
 
 from tracker.store import tables
 
@@ -32,35 +45,39 @@ T = TypeVar("T")
 class _Upsert(NamedTuple):
     """INSERT … ON CONFLICT (key) DO UPDATE of every given column that is neither key nor kept.
 
-    `text` and `bind` (columns with what turns their values into the driver's) spare SQLite SQLAlchemy's work on every
-    single row, which cost more than the insert itself.
+    `text` and `bind` (columns with what turns their values into the driver's) spare SQLAlchemy's work on every single
+    row, which cost more than the insert itself.
     """
 
-    statement: Insert
     text: str
     bind: tuple[tuple[str, Callable[[Any], Any] | None], ...]
+    by_name: bool
 
 
-@lru_cache(maxsize=64)
+@lru_cache(maxsize=256)
 def _upsert(
-    table: Table, key: tuple[str, ...], columns: tuple[str, ...], kept: frozenset[str], dialect: Dialect
-) -> _Upsert:
+    table: Table, key: tuple[str, ...], given: tuple[str, ...], empty: tuple[str, ...], kept: frozenset[str],
+    dialect: Dialect,
+) -> _Upsert:  # fmt: skip
     statement: Any = (postgresql if dialect.name == "postgresql" else sqlite).insert(table)
-    statement = statement.values({name: bindparam(name) for name in columns}).inline()
-    changed = {name: statement.excluded[name] for name in columns if name not in key and name not in kept}
+    statement = statement.values({name: bindparam(name) for name in given}).inline()
+    changed = {name: statement.excluded[name] for name in given if name not in key and name not in kept}
+    changed |= {name: null() for name in empty if name not in kept}
     if changed:
         statement = statement.on_conflict_do_update(index_elements=list(key), set_=changed)
     else:
         statement = statement.on_conflict_do_nothing(index_elements=list(key))
-    compiled = statement.compile(dialect=dialect, column_keys=list(columns))
-    names = compiled.positiontup or ()
+    compiled = statement.compile(dialect=dialect, column_keys=list(given))
+    names = compiled.positiontup or given
     bind = tuple((name, _binder(table.c[name], dialect)) for name in names)
-    return _Upsert(statement, str(compiled), bind)
+    return _Upsert(str(compiled), bind, compiled.positiontup is None)
 
 
 def _binder(column: Any, dialect: Dialect) -> Callable[[Any], Any] | None:
     if isinstance(column.type, Boolean):
-        return None  # the driver takes True and False as they are
+        return int if dialect.name == "sqlite" else None
+    if isinstance(column.type, String) and column.type.length:
+        return str  # an enum's word: the driver looks for an adapter of every value whose type it does not know
     found: Callable[[Any], Any] | None = column.type.dialect_impl(dialect).bind_processor(dialect)
     return found
 
@@ -69,16 +86,19 @@ def upsert(conn: Connection, table: Table, rows: Sequence[Row], key: tuple[str, 
     """Insert rows, or update those with the same key; `kept` columns only on insert. All rows have equal columns."""
     if not rows:
         return
-    plan = _upsert(table, key, tuple(rows[0]), frozenset(kept), conn.dialect)
-    if conn.dialect.name == "sqlite":
-        columns = ([row[name] for row in rows] for name, _ in plan.bind)
-        bound = (
-            values if process is None else [None if value is None else process(value) for value in values]
-            for values, (_, process) in zip(columns, plan.bind, strict=True)
-        )
-        conn.exec_driver_sql(plan.text, list(zip(*bound, strict=True)))
-    else:
-        conn.execute(plan.statement, rows)
+    columns = {name: [row[name] for row in rows] for name in rows[0]}
+    nothing = [None] * len(rows)  # most columns of most providers: what is not bound costs nothing
+    empty = tuple(name for name, values in columns.items() if values == nothing)
+    given = tuple(name for name in columns if name not in empty)
+    plan = _upsert(table, key, given, empty, frozenset(kept), conn.dialect)
+    bound = [
+        values if process is None else [None if value is None else process(value) for value in values]
+        for values, process in ((columns[name], process) for name, process in plan.bind)
+    ]
+    made: list[Any] = list(zip(*bound, strict=True))
+    if plan.by_name:
+        made = [dict(zip(given, values, strict=True)) for values in made]
+    conn.exec_driver_sql(plan.text, made)
 
 
 def chunks(items: Sequence[T]) -> Iterable[Sequence[T]]:
