@@ -46,6 +46,7 @@ _follow = partial(
 )
 _amount = minor("amount", "currency", EXPONENTS)
 _net = minor("net", "currency", EXPONENTS)
+_sold = optional(minor("source.amount", "source.currency", EXPONENTS))
 
 
 def ask(request: Request, credentials: Credentials, tokens: Tokens) -> None:
@@ -106,7 +107,7 @@ def kind(row: Row) -> Kind:
 
 def sale_amount(row: Row) -> Decimal | None:
     """In the currency of the charge, signed as the row is."""
-    amount: Decimal | None = optional(minor("source.amount", "source.currency", EXPONENTS)).read(row)
+    amount: Decimal | None = _sold.read(row)
     return amount.copy_negate() if amount and row["amount"] < 0 else amount
 
 

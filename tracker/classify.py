@@ -186,31 +186,44 @@ def _from_origins(conn: Connection, connection_id: int) -> None:
     older corrections.
     """
     origin = e.alias("origin")
-    decided = origin.c.recurrence_by != "default"
     corrects = and_(
         e.c.connection_id == connection_id,
         e.c.kind.in_(CORRECTIONS),
         e.c.recurrence_by.in_(("default", "correction")),
         origin.c.connection_id == connection_id,
         origin.c.kind.not_in(CORRECTIONS),
-        or_(
-            and_(e.c.origin_ref == origin.c.external_id, e.c.resource == origin.c.resource),
-            e.c.origin_ref == origin.c.origin_ref,
-            and_(e.c.origin_ref.is_(None), e.c.gateway_ref == origin.c.gateway_ref),
-        ),
-        or_(decided, e.c.recurrence_by == "correction"),
+        or_(origin.c.recurrence_by != "default", e.c.recurrence_by == "correction"),
     )
-    correction = and_(e.c.connection_id == connection_id, e.c.kind.in_(CORRECTIONS))
-    fresh = select(e.c.id).where(correction, e.c.fresh)
-    for part in writes.chunks(conn.execute(fresh).scalars().all()):
-        _follow(conn, and_(corrects, e.c.id.in_(part)), origin)
-    if conn.execute(select(e.c.id).where(correction, ~e.c.fresh).limit(1)).first():
-        earnings = select(e.c.id).where(e.c.connection_id == connection_id, e.c.fresh, ~e.c.kind.in_(CORRECTIONS))
-        for part in writes.chunks(conn.execute(earnings).scalars().all()):
-            older = and_(corrects, ~e.c.fresh, origin.c.id.in_(part), e.c.recurrence != origin.c.recurrence)
-            months = select(e.c.earned_month).where(older)
-            writes.mark_dirty(conn, connection_id, conn.execute(months).scalars())
-            _follow(conn, older, origin)
+    # The surest way last, for it has the last word. In one OR they would be compared row by row with all.
+    ways = (
+        and_(e.c.origin_ref.is_(None), e.c.gateway_ref == origin.c.gateway_ref, origin.c.gateway_ref.is_not(None)),
+        and_(e.c.origin_ref == origin.c.origin_ref, origin.c.origin_ref.is_not(None)),
+        and_(e.c.origin_ref == origin.c.external_id, e.c.resource == origin.c.resource),
+    )
+    for part in writes.chunks(_corrections(conn, connection_id)):
+        for way in ways:
+            _follow(conn, and_(corrects, way, e.c.id.in_(part)), origin)
+
+
+def _corrections(conn: Connection, connection_id: int) -> list[int]:
+    """Fresh corrections and older ones of fresh earnings, whose months are marked."""
+    mine = and_(e.c.connection_id == connection_id, e.c.kind.in_(CORRECTIONS))
+    found = list(conn.execute(select(e.c.id).where(mine, e.c.fresh)).scalars())
+    older = and_(mine, ~e.c.fresh)
+    if conn.execute(select(e.c.id).where(older).limit(1)).first() is None:
+        return found
+    columns = (e.c.external_id, e.c.origin_ref, e.c.gateway_ref)
+    earnings = select(*columns).where(e.c.connection_id == connection_id, e.c.fresh, ~e.c.kind.in_(CORRECTIONS))
+    months = set()
+    for part in writes.chunks(conn.execute(earnings).all()):
+        named = e.c.origin_ref.in_({ref for row in part for ref in (row.external_id, row.origin_ref) if ref})
+        charged = and_(e.c.origin_ref.is_(None), e.c.gateway_ref.in_({row.gateway_ref for row in part} - {None}))
+        for way in (named, charged):
+            for row in conn.execute(select(e.c.id, e.c.earned_month).where(older, way)):
+                found.append(row.id)
+                months.add(row.earned_month)
+    writes.mark_dirty(conn, connection_id, months)
+    return found
 
 
 def _follow(conn: Connection, condition: ColumnElement[bool], origin: Any) -> None:

@@ -11,6 +11,7 @@ import re
 from collections.abc import Callable, Mapping
 from datetime import UTC, date, datetime, timedelta, tzinfo
 from decimal import Decimal
+from functools import lru_cache
 from typing import Any
 
 from tracker.errors import DataError
@@ -70,7 +71,7 @@ def _reader(
     dotted: str, convert: Convert | None, convert_in_row: ConvertInRow | None, required: bool
 ) -> Callable[[Row], Any]:
     """Reading is what a first load does millions of times, so that what is known of a field is decided once, here."""
-    keys: tuple[str | int, ...] = tuple(int(key) if key.isdigit() else key for key in dotted.split("."))
+    keys = _keys(dotted)
     first = dotted.partition(".")[0]
 
     def absent() -> None:
@@ -116,7 +117,12 @@ def lookup(value: Any, keys: tuple[str | int, ...]) -> Any:
 
 def get(row: Row, dotted: str) -> Any:
     """The raw value at a path, or None: for functions of a row."""
-    return lookup(row, tuple(int(key) if key.isdigit() else key for key in dotted.split(".")))
+    return lookup(row, _keys(dotted))
+
+
+@lru_cache(maxsize=1024)
+def _keys(dotted: str) -> tuple[str | int, ...]:
+    return tuple(int(key) if key.isdigit() else key for key in dotted.split("."))
 
 
 def optional(field: Field) -> Field:

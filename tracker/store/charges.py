@@ -155,12 +155,16 @@ def _is_one_of(column: Any, values: Collection[str | None]) -> ColumnElement[boo
 
 def of_orders(conn: Connection, connection_id: int) -> Iterator[list[Any]]:
     """The charges of orders without a payer that have a fresh one, oldest first: whole orders of three or more."""
-    fresh = select(e.c.order_ref).where(_fresh(connection_id), e.c.payer.is_(None), e.c.order_ref.is_not(None))
-    if conn.execute(fresh.limit(1)).first() is None:
+    unjudged = and_(_fresh(connection_id), e.c.payer.is_(None), e.c.order_ref.is_not(None))
+    fresh = conn.execute(select(e.c.order_ref).where(unjudged).distinct().limit(_GROUPS_MAX + 1)).scalars().all()
+    if not fresh:
         return
     unnamed = and_(e.c.connection_id == connection_id, e.c.payer.is_(None), _judged)
-    repeated = select(e.c.order_ref).where(unnamed, e.c.order_ref.in_(fresh)).group_by(e.c.order_ref)
-    orders = sorted(conn.execute(repeated.having(func.count() > 2)).scalars())
+    touched = e.c.order_ref.in_(fresh) if len(fresh) <= _GROUPS_MAX else e.c.order_ref.is_not(None)
+    # Not "in those that have a fresh one": PostgreSQL would look them up row by row while it knows no statistics.
+    any_fresh = func.max(cast(and_(e.c.fresh, e.c.recurrence_by == "default"), Integer)) == 1
+    repeated = select(e.c.order_ref).where(unnamed, touched).group_by(e.c.order_ref)
+    orders = sorted(conn.execute(repeated.having(func.count() > 2, any_fresh)).scalars())
     for start in range(0, len(orders), _GROUPS_MAX):
         part = orders[start : start + _GROUPS_MAX]
         newest = select(*_columns).where(unnamed, e.c.order_ref.in_(part)).order_by(e.c.earned_at.desc(), e.c.id.desc())

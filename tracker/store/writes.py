@@ -7,6 +7,7 @@ from typing import Any, NamedTuple, TypeVar
 import msgspec
 import zstandard
 from sqlalchemy import (
+    ARRAY,
     Boolean,
     Connection,
     Dialect,
@@ -15,6 +16,7 @@ from sqlalchemy import (
     and_,
     bindparam,
     delete,
+    func,
     insert,
     null,
     or_,
@@ -46,12 +48,11 @@ class _Upsert(NamedTuple):
     """INSERT … ON CONFLICT (key) DO UPDATE of every given column that is neither key nor kept.
 
     `text` and `bind` (columns with what turns their values into the driver's) spare SQLAlchemy's work on every single
-    row, which cost more than the insert itself.
+    row, which cost more than the insert itself. PostgreSQL takes a whole set in one statement, a column an array.
     """
 
     text: str
     bind: tuple[tuple[str, Callable[[Any], Any] | None], ...]
-    by_name: bool
 
 
 @lru_cache(maxsize=256)
@@ -59,18 +60,22 @@ def _upsert(
     table: Table, key: tuple[str, ...], given: tuple[str, ...], empty: tuple[str, ...], kept: frozenset[str],
     dialect: Dialect,
 ) -> _Upsert:  # fmt: skip
-    statement: Any = (postgresql if dialect.name == "postgresql" else sqlite).insert(table)
-    statement = statement.values({name: bindparam(name) for name in given}).inline()
+    statement: Any
+    if dialect.name == "postgresql":
+        arrays = (bindparam(name, type_=ARRAY(table.c[name].type)) for name in given)
+        rows = func.unnest(*arrays).table_valued(*given).render_derived()
+        statement = postgresql.insert(table).from_select(list(given), select(*(rows.c[name] for name in given)))
+    else:
+        statement = sqlite.insert(table).values({name: bindparam(name) for name in given}).inline()
     changed = {name: statement.excluded[name] for name in given if name not in key and name not in kept}
     changed |= {name: null() for name in empty if name not in kept}
     if changed:
         statement = statement.on_conflict_do_update(index_elements=list(key), set_=changed)
     else:
         statement = statement.on_conflict_do_nothing(index_elements=list(key))
-    compiled = statement.compile(dialect=dialect, column_keys=list(given))
+    compiled = statement.compile(dialect=dialect)
     names = compiled.positiontup or given
-    bind = tuple((name, _binder(table.c[name], dialect)) for name in names)
-    return _Upsert(str(compiled), bind, compiled.positiontup is None)
+    return _Upsert(str(compiled), tuple((name, _binder(table.c[name], dialect)) for name in names))
 
 
 def _binder(column: Any, dialect: Dialect) -> Callable[[Any], Any] | None:
@@ -83,7 +88,10 @@ def _binder(column: Any, dialect: Dialect) -> Callable[[Any], Any] | None:
 
 
 def upsert(conn: Connection, table: Table, rows: Sequence[Row], key: tuple[str, ...], kept: Iterable[str] = ()) -> None:
-    """Insert rows, or update those with the same key; `kept` columns only on insert. All rows have equal columns."""
+    """Insert rows, or update those with the same key; `kept` columns only on insert.
+
+    All rows have equal columns, and no two of them one key.
+    """
     if not rows:
         return
     columns = {name: [row[name] for row in rows] for name in rows[0]}
@@ -91,14 +99,14 @@ def upsert(conn: Connection, table: Table, rows: Sequence[Row], key: tuple[str, 
     empty = tuple(name for name, values in columns.items() if values == nothing)
     given = tuple(name for name in columns if name not in empty)
     plan = _upsert(table, key, given, empty, frozenset(kept), conn.dialect)
-    bound = [
-        values if process is None else [None if value is None else process(value) for value in values]
-        for values, process in ((columns[name], process) for name, process in plan.bind)
-    ]
-    made: list[Any] = list(zip(*bound, strict=True))
-    if plan.by_name:
-        made = [dict(zip(given, values, strict=True)) for values in made]
-    conn.exec_driver_sql(plan.text, made)
+    bound = {
+        name: columns[name] if process is None else [None if v is None else process(v) for v in columns[name]]
+        for name, process in plan.bind
+    }
+    if conn.dialect.name == "postgresql":
+        conn.exec_driver_sql(plan.text, bound)
+    else:
+        conn.exec_driver_sql(plan.text, list(zip(*bound.values(), strict=True)))
 
 
 def chunks(items: Sequence[T]) -> Iterable[Sequence[T]]:
