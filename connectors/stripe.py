@@ -44,8 +44,7 @@ _pages = cursor("starting_after", last_row="id", more="has_more", size=("limit",
 _follow = partial(
     ChangeFeed, path="/v1/events", since="created[gte]", form=unix, memory=timedelta(30), id="data.object.id"
 )
-_amount = minor("amount", "currency", EXPONENTS)
-_net = minor("net", "currency", EXPONENTS)
+_amount, _net = minor("amount", "currency", EXPONENTS), minor("net", "currency", EXPONENTS)
 _sold = optional(minor("source.amount", "source.currency", EXPONENTS))
 
 

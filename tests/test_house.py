@@ -15,13 +15,15 @@ LINES_MAX = 450
 WORKERS_LINES_MAX = 150
 
 GROUND = {"tracker.errors", "tracker.money", "tracker.records"}
-BOOKS = GROUND | {"tracker.months", "tracker.store", "tracker.rates"}
+BOOKS = GROUND | {"tracker.months", "tracker.hours", "tracker.store", "tracker.rates"}
 LINE = BOOKS | {"tracker.connect", "tracker.connect.catalog", "tracker.settings", "tracker.vault", "tracker.ledger"}
 LINE |= {"tracker.recurrence", "tracker.classify", "tracker.settle", "tracker.schedule", "tracker.connections"}
-REPORTS = LINE | {"tracker.figures", "tracker.sync", "tracker.statements", "tracker.revalue"}
+REPORTS = LINE | {"tracker.figures", "tracker.sync", "tracker.finish", "tracker.statements", "tracker.revalue"}
 UPKEEP = {"tracker.books", "tracker.quarantine", "tracker.rebuild", "tracker.streams", "tracker.doctor"}
 UPKEEP |= {"tracker.backup", "tracker.keyring", "tracker.reports", "tracker.summary", "tracker.mail", "tracker.alerts"}
+UPKEEP |= {"tracker.letter", "tracker.letters", "tracker.delivery"}
 ALL_BUT_DOORS = REPORTS | UPKEEP | {"tracker.jobs"}
+STARTS = {"tracker.launch", "tracker.pulse", "tracker.hand"}
 
 #: What each part of the product may import besides itself; a part is a module, or a package with all inside.
 ARROWS: dict[str, set[str]] = {
@@ -29,6 +31,7 @@ ARROWS: dict[str, set[str]] = {
     "tracker.records": GROUND,
     "tracker.money": GROUND,
     "tracker.months": GROUND,
+    "tracker.hours": GROUND,
     "tracker.settings": GROUND,
     "tracker.vault": GROUND | {"tracker.settings"},
     "tracker.connect": GROUND | {"tracker.connect.webhook", "tracker.connect.catalog"},
@@ -42,7 +45,8 @@ ARROWS: dict[str, set[str]] = {
     "tracker.settle": BOOKS | {"tracker.ledger", "tracker.connect.catalog"},
     "tracker.classify": BOOKS | {"tracker.ledger", "tracker.recurrence"},
     "tracker.connections": LINE - {"tracker.connections"},
-    "tracker.sync": LINE,
+    "tracker.finish": LINE,
+    "tracker.sync": LINE | {"tracker.finish"},
     "tracker.statements": LINE,
     "tracker.schedule": BOOKS,
     "tracker.revalue": BOOKS | {"tracker.settings"},
@@ -51,22 +55,28 @@ ARROWS: dict[str, set[str]] = {
     "tracker.streams": REPORTS | {"tracker.books"},
     "tracker.quarantine": REPORTS | {"tracker.books"},
     "tracker.rebuild": REPORTS | {"tracker.books", "tracker.quarantine"},
-    "tracker.doctor": REPORTS | {"tracker.keyring"},
+    "tracker.doctor": REPORTS | {"tracker.keyring", "tracker.mail", "tracker.delivery"},
     "tracker.backup": REPORTS,
     "tracker.keyring": REPORTS,
     "tracker.summary": REPORTS | {"tracker.reports"},
     "tracker.alerts": REPORTS | {"tracker.reports"},
-    "tracker.mail": REPORTS | {"tracker.summary"},
+    "tracker.letters": GROUND | {"tracker.months", "tracker.figures", "tracker.summary"},
+    "tracker.letter": {"tracker.letters", "tracker.summary"},
+    "tracker.mail": GROUND | {"tracker.settings", "tracker.letter"},
+    "tracker.delivery": REPORTS | {"tracker.summary", "tracker.letter", "tracker.mail"},
     "tracker.jobs": ALL_BUT_DOORS - {"tracker.jobs"},
+    "tracker.launch": REPORTS,
+    "tracker.pulse": set(),
+    "tracker.hand": {"tracker.connections", "tracker.settings", "tracker.jobs", "tracker.launch"},
     "tracker.web": ALL_BUT_DOORS | {"tracker.connect.webhook"},
     "tracker.demo": GROUND | {"tracker.settings"},
-    "tracker.cli": ALL_BUT_DOORS | {"tracker.web", "tracker.demo", "workers"},
-    "workers": ALL_BUT_DOORS,
+    "tracker.cli": ALL_BUT_DOORS | {"tracker.web", "tracker.demo", "tracker.launch", "workers"},
+    "workers": ALL_BUT_DOORS | STARTS,
     "connectors": {"tracker.connect", "tracker.connect.webhook", "tracker.errors", "tracker.records"},
 }
 
 #: Parts without the outside world and its clock; and those that have it, but no database, framework or settings.
-STILL = {*GROUND, "tracker.months", "tracker.connect.webhook", "tracker.recurrence", "tracker.figures"}
+STILL = {*GROUND, "tracker.months", "tracker.hours", "tracker.connect.webhook", "tracker.recurrence", "tracker.figures"}
 PLAIN = STILL | {"tracker.connect", "connectors"}
 NOT_PLAIN = {"alembic", "apscheduler", "celery", "fastapi", "pydantic_settings", "sqlalchemy", "sqlmodel", "typer"}
 NOT_STILL = {"http", "os", "requests", "socket", "sqlite3", "subprocess", "time", "urllib3"}

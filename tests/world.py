@@ -12,8 +12,8 @@ from sqlalchemy import Engine, event, select, text, update
 from tests.pretend import KEY, PROVIDERS, START, Provider, Server
 from tracker import connections, schedule
 from tracker.connect import catalog
-from tracker.connect.fetch import http_session
 from tracker.connect.pace import Pace
+from tracker.connect.session import http_session
 from tracker.settings import Settings
 from tracker.store import tables
 from tracker.store.database import migrate, open_engine, reading

@@ -9,12 +9,14 @@ import msgspec
 import requests
 from sqlalchemy import Engine, delete, func, insert, select, update
 
+from tracker import schedule
 from tracker.connect import catalog
 from tracker.connect.connector import Connector
-from tracker.connect.fetch import Client, Limits, base_url, http_session, post_form
+from tracker.connect.fetch import Client, Limits, base_url, post_form
 from tracker.connect.pace import Pace
 from tracker.connect.plans import When
 from tracker.connect.replay import Sample, record_sample
+from tracker.connect.session import http_session
 from tracker.errors import AuthRejected, ProviderError, RightMissing, UsageError
 from tracker.records import Role
 from tracker.settings import Settings
@@ -95,8 +97,13 @@ def add(
     role: str | None = None,
     stream: str | None = None,
     since: datetime | None = None,
+    interval_s: int = 3600,
+    quiet: str | None = None,
 ) -> Any:
-    """Store a connection; it is due at once. Raises UsageError for what its connector does not know or lacks."""
+    """Store a connection; it is due at once. Raises UsageError for what its connector does not know or lacks.
+
+    `interval_s` and `quiet` are what `tracker.hours` reads from a user's words.
+    """
     connector = catalog.find(provider)
     credentials, options = check(connector, credentials, options)
     now = deps.now()
@@ -113,6 +120,8 @@ def add(
             "created_at": now,
             "since": since,
             "next_sync_at": now,
+            "interval_s": interval_s,
+            "quiet": quiet or None,
         }
         connection_id = conn.execute(insert(connection_t).values(values)).inserted_primary_key[0]  # type: ignore[index]
         sealed = deps.vault.seal(slug, credentials)
@@ -180,6 +189,15 @@ def find_or_make_stream(conn: Any, name: str, now: datetime) -> int:
     return int(found)
 
 
+def edit(deps: Deps, slug: str, *, interval_s: int | None = None, quiet: str | None = None) -> None:
+    """Agree on another interval or other quiet hours (an empty text: none); what is not given stays as it is."""
+    row = find(deps.engine, slug)
+    agreed = {"interval_s": interval_s or row.interval_s, "quiet": row.quiet if quiet is None else quiet or None}
+    with deps.engine.begin() as conn:
+        conn.execute(update(connection_t).where(connection_t.c.id == row.id).values(agreed))
+        schedule.agree(conn, row.id, deps.now(), deps.settings.zone)
+
+
 def pause(deps: Deps, slug: str, reason: str = "you paused it.") -> None:
     row = find(deps.engine, slug)
     with deps.engine.begin() as conn:
@@ -191,7 +209,7 @@ def pause(deps: Deps, slug: str, reason: str = "you paused it.") -> None:
 def resume(deps: Deps, slug: str) -> None:
     """Let a paused connection sync again, at once."""
     row = find(deps.engine, slug)
-    values = {"paused_at": None, "paused_reason": None, "failures": 0, "next_sync_at": deps.now()}
+    values = {"paused_at": None, "paused_reason": None, "failures": 0, "next_sync_at": deps.now(), "queued_until": None}
     with deps.engine.begin() as conn:
         conn.execute(update(connection_t).where(connection_t.c.id == row.id).values(values))
 

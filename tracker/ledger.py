@@ -127,8 +127,9 @@ def _id_decoder(dotted: str | None) -> msgspec.json.Decoder[Any]:
     if not keys or any(key.isdigit() for key in keys):
         return msgspec.json.Decoder()
     kind: Any = Any
+    make: Any = TypedDict  # of names that are only known now
     for key in reversed(keys):
-        kind = TypedDict("Id", {key: NotRequired[kind | None]})
+        kind = make("Id", {key: NotRequired[kind | None]})
     return msgspec.json.Decoder(kind)
 
 

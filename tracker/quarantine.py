@@ -14,12 +14,12 @@ from tracker.connect.normalise import Prepared, normalise
 from tracker.connect.rows import digest
 from tracker.connections import Deps
 from tracker.errors import DataError, UnexpectedData, UsageError
+from tracker.finish import finish
 from tracker.ledger import Book, Sifted
 from tracker.store import writes
 from tracker.store.database import reading
 from tracker.store.writes import connection_t
 from tracker.store.writes import quarantine_t as q
-from tracker.sync import finish
 
 #: Rows tried in one step.
 STEP = 500

@@ -38,6 +38,7 @@ from tracker.connect.normalise import normalise, row_key
 from tracker.connect.rows import decode
 from tracker.connections import Deps
 from tracker.errors import DataError, UnexpectedData
+from tracker.finish import finish
 from tracker.ledger import WATCHED, Book, invoice_t, payout_item_t, payout_t, subscription_t
 from tracker.records import (
     Earning,
@@ -55,7 +56,6 @@ from tracker.store.columns import UtcDateTime
 from tracker.store.writes import earning_change_t, raw_batch_t, raw_row_t
 from tracker.store.writes import earning_t as e
 from tracker.store.writes import quarantine_t as q
-from tracker.sync import finish
 
 KEY = ("connection_id", "resource", "external_id")
 #: Earnings whose history is written in one step.

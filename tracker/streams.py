@@ -30,6 +30,7 @@ from tracker.books import book_of, claimed
 from tracker.classify import assign_streams
 from tracker.connections import Deps, find, stream_t
 from tracker.errors import UsageError
+from tracker.finish import finish
 from tracker.ledger import program_t
 from tracker.records import NOT_INCOME, Kind, Recurrence, Status
 from tracker.store import rollup, tables, writes
@@ -37,7 +38,6 @@ from tracker.store.columns import Micros
 from tracker.store.database import reading
 from tracker.store.writes import connection_t
 from tracker.store.writes import earning_t as e
-from tracker.sync import finish
 
 rule_t = tables.StreamRule.__table__  # type: ignore[attr-defined]
 m = tables.MonthlyIncome.__table__  # type: ignore[attr-defined]

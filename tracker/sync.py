@@ -17,8 +17,6 @@ from sqlalchemy import Connection, Engine, and_, insert, or_, select, update
 from sqlalchemy.exc import DBAPIError
 
 from tracker import connections, ledger, rates, schedule
-from tracker.classify import classify
-from tracker.connect import catalog
 from tracker.connect.connector import Resource
 from tracker.connect.fetch import Client
 from tracker.connect.paging import Step
@@ -35,12 +33,11 @@ from tracker.errors import (
     TrackerError,
     Unavailable,
     UnexpectedData,
-    UsageError,
 )
+from tracker.finish import finish
 from tracker.ledger import Book, Taken, payout_t
 from tracker.records import Settlement, Status
-from tracker.settle import pair, processors_of, settle
-from tracker.store import rollup, writes
+from tracker.store import writes
 from tracker.store.database import database_errors, explained, reading
 from tracker.store.writes import connection_t, earning_t, run_t, state_t
 
@@ -231,12 +228,12 @@ class _Run:
         key = f"{leg.key}|{digest(msgspec.json.encode(step)).hex()}"
         mark = digest(page.body)
         full = leg.snapshot or leg.window is not None  # these need the ids of every row
-        keys = ledger.keys_of(resource, page.rows)
         with reading(self.deps.engine) as conn:
             if not full and writes.page_seen(conn, self.row.id, resource.name, key, mark, place.revision):
                 self.report.add(Taken(rows=len(page.rows)))
                 self._tell(resource, leg)
                 return (), True
+            keys = ledger.keys_of(resource, page.rows)
             known = writes.known_rows(conn, self.row.id, resource.name, [key for key in keys if key])
         sifted = ledger.sift(self.book, resource, keys, page.rows, known, lambda row: self.client.detail(resource, row))
         with self.deps.engine.begin() as conn:
@@ -309,44 +306,6 @@ class _Run:
     def finish_ledger(self) -> None:
         with self.deps.engine.begin() as conn:
             finish(conn, self.book)
-
-
-def finish(conn: Connection, book: Book, *, anew: bool = False) -> None:
-    """Settle, pair, classify and roll up what is fresh, also in other connections that this one's rows touch.
-
-    `anew` pairs everything again. Another connection is finished whole, and under its lease: its fresh rows lose their
-    mark here, and a run that is writing more of them meanwhile would never settle those. Where such a run is under way,
-    its own end does the same work.
-    """
-    processors = processors_of(conn)
-    books, waiting = {book.connection_id: book}, [book.connection_id]
-    leases: dict[int, str] = {}
-    while waiting:
-        connection_id = waiting.pop()
-        settle(conn, books[connection_id])
-        touched = pair(conn, processors, None if anew and connection_id == book.connection_id else connection_id)
-        for other in sorted(touched - books.keys() - leases.keys()):
-            try:
-                leases[other] = schedule.claim(conn, other, book.now)
-            except UsageError:
-                leases[other] = ""  # somebody else is at it
-                continue
-            books[other] = other_book(conn, book, other)
-            waiting.append(other)
-    # Shops first: the processor's rows learn from their paired orders.
-    for connection_id in sorted(books, key=lambda one: (one in processors, one)):
-        classify(conn, books[connection_id], processors)
-        rollup.work_off(conn, connection_id)
-    for other, lease in leases.items():
-        if lease:
-            schedule.release(conn, other, lease, {})
-
-
-def other_book(conn: Connection, book: Book, connection_id: int) -> Book:
-    row = conn.execute(select(connection_t).where(connection_t.c.id == connection_id)).one()
-    return msgspec.structs.replace(
-        book, connection_id=row.id, connector=catalog.find(row.provider), options=row.options, stream_id=row.stream_id
-    )
 
 
 class _Place(msgspec.Struct):

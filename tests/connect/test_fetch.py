@@ -20,9 +20,10 @@ from tests.pretend import KEY, Asked, Provider, Reply, Server, drip, earning, ne
 from tests.world import Unhurried
 from tracker.connect.auth import client_credentials, query
 from tracker.connect.connector import Connector, Details, Resource
-from tracker.connect.fetch import Client, Limits, base_url, http_session, post_form
+from tracker.connect.fetch import Client, Limits, base_url, post_form
 from tracker.connect.plans import Leg
 from tracker.connect.replay import MemoryTokens
+from tracker.connect.session import http_session
 from tracker.errors import (
     AuthRejected,
     NotFound,

@@ -9,9 +9,10 @@ import pytest
 
 from tests.pretend import KEY, Provider, Server, earning, network
 from tests.world import Unhurried
-from tracker.connect.fetch import Client, http_session
+from tracker.connect.fetch import Client
 from tracker.connect.plans import Leg
 from tracker.connect.replay import MemoryTokens, RecordAdapter, Sample, load, replay
+from tracker.connect.session import http_session
 
 NOW = datetime(2026, 6, 15, 10, tzinfo=UTC)
 

@@ -198,15 +198,21 @@ def _parts(maker: Make, row: Row) -> list[Row]:
 
 
 def _record(maker: Make, part: Row) -> Record:
-    values: dict[str, Any] = {}
-    name = ""
     try:
-        for name, read in maker.reads:
-            values[name] = read(part)
-    except DataError as error:
-        error.field = error.field or name
+        record: Record = maker.record(**{name: read(part) for name, read in maker.reads})
+    except (DataError, *UNREADABLE):
+        _refuse(maker, part)
         raise
-    except UNREADABLE as error:
-        raise DataError(f"cannot be read ({type(error).__name__}: {str(error)[:80]})", field=name) from error
-    record: Record = maker.record(**values)
     return record
+
+
+def _refuse(maker: Make, part: Row) -> None:
+    """Read a row again that could not be read, to name the field."""
+    for name, read in maker.reads:
+        try:
+            read(part)
+        except DataError as error:
+            error.field = error.field or name
+            raise
+        except UNREADABLE as error:
+            raise DataError(f"cannot be read ({type(error).__name__}: {str(error)[:80]})", field=name) from error

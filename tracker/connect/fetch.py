@@ -3,7 +3,6 @@
 Nothing here logs a header, a query string or a body, and every message is washed of the connection's credentials.
 """
 
-import logging
 import re
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -15,11 +14,9 @@ from urllib.parse import parse_qsl, quote, quote_plus, urlsplit
 
 import msgspec
 import requests
-from requests.adapters import HTTPAdapter
 from requests.structures import CaseInsensitiveDict
 from requests.utils import parse_header_links
 from urllib3.exceptions import HTTPError
-from urllib3.util import Retry
 
 from tracker.connect.auth import Credentials, Request, Tokens
 from tracker.connect.connector import Connector, Resource
@@ -28,6 +25,7 @@ from tracker.connect.pace import Pace
 from tracker.connect.paging import Step
 from tracker.connect.plans import Leg
 from tracker.connect.rows import Page, added, decode, split
+from tracker.connect.session import as_given
 from tracker.errors import (
     AuthRejected,
     ConfigError,
@@ -60,18 +58,6 @@ class Answer(msgspec.Struct, frozen=True):
     status: int
     headers: CaseInsensitiveDict[str]
     body: bytes
-
-
-def http_session() -> requests.Session:
-    """A session that retries only connecting: whether a request may be repeated is decided in one place, below."""
-    # It prints whole addresses when it connects again, and some providers take the key nowhere but in the query.
-    logging.getLogger("urllib3").setLevel(logging.ERROR)
-    session = requests.Session()
-    retry = Retry(total=None, connect=2, read=False, redirect=0, status=0, other=0, backoff_factor=0.2)
-    session.mount("https://", HTTPAdapter(max_retries=retry))
-    session.mount("http://", HTTPAdapter(max_retries=retry))
-    session.headers["User-Agent"] = "income-tracker/0.1 (self-hosted)"
-    return session
 
 
 def base_url(connector: Connector, options: Mapping[str, str]) -> str:
@@ -245,7 +231,7 @@ class Client:
                 params=request.params or None,
                 headers=request.headers,
                 data=request.body,
-                auth=_as_given,
+                auth=as_given,
                 timeout=(self.limits.connect_s, self.limits.read_s),
                 allow_redirects=False,
                 stream=True,
@@ -378,7 +364,7 @@ def post_form(
     host = urlsplit(url).hostname
     try:
         with http.post(
-            url, data=dict(form), headers=dict(headers), auth=_as_given, timeout=(limits.connect_s, limits.read_s),
+            url, data=dict(form), headers=dict(headers), auth=as_given, timeout=(limits.connect_s, limits.read_s),
             allow_redirects=False, stream=True,
         ) as answer:  # fmt: skip
             body = _body(answer, msgspec.structs.replace(limits, body_bytes=2**20), host)
@@ -392,11 +378,6 @@ def post_form(
     if not isinstance(document, dict):
         raise UnexpectedData(f"{host} answered the token request with something else.")
     return document
-
-
-def _as_given(request: requests.PreparedRequest) -> requests.PreparedRequest:
-    """Given as `auth`, so that a .netrc on the machine never replaces the connection's own credentials."""
-    return request
 
 
 def _keys(dotted: str) -> tuple[str | int, ...]:

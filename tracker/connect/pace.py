@@ -35,7 +35,7 @@ class Pace:
     def wait(self, bucket: str, rates: Sequence[Rate], *, at_most_s: float) -> None:
         """Return when a call is allowed. Raises RateLimited when that would take longer than `at_most_s`."""
         try:
-            allowed = not rates or self._limiter(bucket, rates).try_acquire(bucket, timeout=at_most_s)
+            allowed = not rates or self._allowed(bucket, rates, at_most_s)
         except Exception as error:
             if self._redis is None or not type(error).__module__.startswith("redis"):
                 raise
@@ -48,6 +48,16 @@ class Pace:
                 retry_after_s=max(rate.seconds for rate in rates),
                 hint="The next sync goes on from here.",
             )
+
+    def _allowed(self, bucket: str, rates: Sequence[Rate], at_most_s: float) -> bool:
+        limiter = self._limiter(bucket, rates)
+        try:
+            return bool(limiter.try_acquire(bucket, timeout=at_most_s))
+        except Exception as error:
+            if self._redis is None or type(error).__name__ != "NoScriptError":
+                raise
+            self._redis.script_load(_PUT)  # Redis was started anew and has forgotten it
+        return bool(limiter.try_acquire(bucket, timeout=at_most_s))
 
     def _limiter(self, bucket: str, rates: Sequence[Rate]) -> Limiter:
         with self._lock:

@@ -41,6 +41,7 @@ state_t: Table = tables.ResourceState.__table__  # type: ignore[attr-defined]
 run_t: Table = tables.SyncRun.__table__  # type: ignore[attr-defined]
 
 Row = Mapping[str, Any]
+_PLAIN = frozenset({str, type(None)})
 T = TypeVar("T")
 
 
@@ -99,19 +100,51 @@ def upsert(conn: Connection, table: Table, rows: Sequence[Row], key: tuple[str, 
     empty = tuple(name for name, values in columns.items() if values == nothing)
     given = tuple(name for name in columns if name not in empty)
     plan = _upsert(table, key, given, empty, frozenset(kept), conn.dialect)
-    bound = {
-        name: columns[name] if process is None else [None if v is None else process(v) for v in columns[name]]
-        for name, process in plan.bind
-    }
+    bound = {name: _bound(columns[name], process) for name, process in plan.bind}
     if conn.dialect.name == "postgresql":
         conn.exec_driver_sql(plan.text, bound)
     else:
         conn.exec_driver_sql(plan.text, list(zip(*bound.values(), strict=True)))
 
 
+def _bound(values: list[Any], process: Callable[[Any], Any] | None) -> list[Any]:
+    if process is None or (process is str and _PLAIN.issuperset(map(type, values))):
+        return values
+    return [None if value is None else process(value) for value in values]
+
+
 def chunks(items: Sequence[T]) -> Iterable[Sequence[T]]:
     for start in range(0, len(items), CHUNK):
         yield items[start : start + CHUNK]
+
+
+# Statements of every page are made once: to put one together costs more than to run it.
+_OWNER: Any = bindparam("owner")
+_NAME: Any = bindparam("name")
+_IDS: Any = bindparam("ids", expanding=True)
+
+
+def _of(table: Table, *columns: Any) -> Any:
+    return select(*columns).where(table.c.connection_id == _OWNER, table.c.resource == _NAME)
+
+
+_r = raw_row_t.c
+_KNOWN_ROWS = _of(raw_row_t, _r.key, _r.digest, _r.made).where(_r.key.in_(_IDS))
+_HELD = _of(quarantine_t, quarantine_t.c.row_key)
+_p = page_digest_t.c
+_SEEN = _of(page_digest_t, _p.digest, _p.revision).where(_p.key == bindparam("page"))
+
+
+_c = connection_t.c
+_PROLONG = (
+    update(connection_t).where(_c.id == _OWNER, _c.leased_by == bindparam("holder"))
+    .values(leased_until=bindparam("until"))
+)  # fmt: skip
+
+
+@lru_cache(maxsize=16)
+def _existing(table: Table) -> Any:
+    return _of(table, table).where(table.c.external_id.in_(_IDS))
 
 
 # --- rows as they came ---
@@ -121,15 +154,11 @@ def known_rows(
     conn: Connection, connection_id: int, resource: str, keys: Sequence[str]
 ) -> dict[str, tuple[bytes, list[str] | None]]:
     """Digest and what was made of each row that was kept before."""
-    query = select(raw_row_t.c.key, raw_row_t.c.digest, raw_row_t.c.made).where(
-        raw_row_t.c.connection_id == connection_id,
-        raw_row_t.c.resource == resource,
-        raw_row_t.c.key.in_(bindparam("keys", expanding=True)),
-    )
+    given = {"owner": connection_id, "name": resource}
     return {
         row.key: (bytes(row.digest), row.made)
         for part in chunks(keys)
-        for row in conn.execute(query, {"keys": list(part)})
+        for row in conn.execute(_KNOWN_ROWS, {**given, "ids": list(part)})
     }
 
 
@@ -173,13 +202,7 @@ def quarantine(conn: Connection, rows: Sequence[Row]) -> None:
 
 def release(conn: Connection, connection_id: int, resource: str, keys: Sequence[str]) -> None:
     """Rows that are understood now leave the quarantine."""
-    held = set(
-        conn.execute(
-            select(quarantine_t.c.row_key).where(
-                quarantine_t.c.connection_id == connection_id, quarantine_t.c.resource == resource
-            )
-        ).scalars()
-    )
+    held = set(conn.execute(_HELD, {"owner": connection_id, "name": resource}).scalars())
     for part in chunks([key for key in keys if key in held]):
         conn.execute(
             delete(quarantine_t).where(
@@ -194,13 +217,7 @@ def release(conn: Connection, connection_id: int, resource: str, keys: Sequence[
 
 
 def page_seen(conn: Connection, connection_id: int, resource: str, key: str, digest: bytes, revision: int) -> bool:
-    found = conn.execute(
-        select(page_digest_t.c.digest, page_digest_t.c.revision).where(
-            page_digest_t.c.connection_id == connection_id,
-            page_digest_t.c.resource == resource,
-            page_digest_t.c.key == key,
-        )
-    ).first()
+    found = conn.execute(_SEEN, {"owner": connection_id, "name": resource, "page": key}).first()
     return found is not None and bytes(found.digest) == digest and found.revision == revision
 
 
@@ -220,12 +237,12 @@ def save_place(conn: Connection, connection_id: int, resource: str, values: Row)
 
 def existing(conn: Connection, table: Table, connection_id: int, resource: str, ids: Sequence[str]) -> dict[str, Any]:
     """Rows of a record table by external id."""
-    query = select(table).where(
-        table.c.connection_id == connection_id,
-        table.c.resource == resource,
-        table.c.external_id.in_(bindparam("ids", expanding=True)),
-    )
-    return {row.external_id: row for part in chunks(ids) for row in conn.execute(query, {"ids": list(part)})}
+    given = {"owner": connection_id, "name": resource}
+    return {
+        row.external_id: row
+        for part in chunks(ids)
+        for row in conn.execute(_existing(table), {**given, "ids": list(part)})
+    }
 
 
 def mark_dirty(conn: Connection, connection_id: int, months: Iterable[int]) -> None:
@@ -270,9 +287,5 @@ def refresh_subscribed(conn: Connection, connection_id: int, refs: Sequence[str]
 
 def touch_lease(conn: Connection, connection_id: int, holder: str, until: Any) -> bool:
     """Prolong our own lease; False when somebody else holds it by now."""
-    done = conn.execute(
-        update(connection_t)
-        .where(connection_t.c.id == connection_id, connection_t.c.leased_by == holder)
-        .values(leased_until=until)
-    )
-    return done.rowcount == 1
+    given = {"owner": connection_id, "holder": holder, "until": until}
+    return conn.execute(_PROLONG, given).rowcount == 1
