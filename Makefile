@@ -47,7 +47,10 @@ format: $(DEV) ## rewrite the code in the house's format
 bench: $(DEV) ## how fast and how right: the figures that the docs quote
 	$(VENV)/bin/python benchmarks/classify.py $(ARGS)
 	$(VENV)/bin/python benchmarks/recurrence.py $(ARGS)
-	PYTHONPATH=. $(VENV)/bin/python benchmarks/income.py
+	$(VENV)/bin/python -m benchmarks.load
+	$(VENV)/bin/python -m benchmarks.latency
+	$(VENV)/bin/python -m benchmarks.ticks
+	$(VENV)/bin/python -m benchmarks.income
 
 lock: $(RUN) ## renew the locks after a change in pyproject.toml (UPGRADE=1: newest versions)
 	@[ -x $(VENV)/bin/uv ] || $(PIP) install --quiet 'uv>=0.9,<1'

@@ -213,9 +213,9 @@ def _corrections(conn: Connection, connection_id: int) -> list[int]:
     if conn.execute(select(e.c.id).where(older).limit(1)).first() is None:
         return found
     columns = (e.c.external_id, e.c.origin_ref, e.c.gateway_ref)
-    earnings = select(*columns).where(e.c.connection_id == connection_id, e.c.fresh, ~e.c.kind.in_(CORRECTIONS))
+    earnings = and_(e.c.connection_id == connection_id, e.c.fresh, ~e.c.kind.in_(CORRECTIONS))
     months = set()
-    for part in writes.chunks(conn.execute(earnings).all()):
+    for part in writes.in_steps(conn, earnings, *columns):
         named = e.c.origin_ref.in_({ref for row in part for ref in (row.external_id, row.origin_ref) if ref})
         charged = and_(e.c.origin_ref.is_(None), e.c.gateway_ref.in_({row.gateway_ref for row in part} - {None}))
         for way in (named, charged):

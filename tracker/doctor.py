@@ -13,7 +13,9 @@ import msgspec
 from sqlalchemy import Connection, Engine, and_, except_, func, or_, select, text, tuple_
 from sqlalchemy.exc import DBAPIError
 
+from tracker import mail
 from tracker.connect import catalog
+from tracker.delivery import troubles
 from tracker.errors import TrackerError
 from tracker.keyring import sealed_elsewhere
 from tracker.money import plain
@@ -218,6 +220,26 @@ def _quarantine(conn: Connection, settings: Settings, now: datetime) -> Iterator
     yield Finding(check="quarantine", state="problem", message=message, next=hint, lines=lines)
 
 
+# --- letters ---
+
+
+def _letters(conn: Connection, settings: Settings, now: datetime) -> Iterator[Finding]:
+    lacking = mail.lacking(settings)
+    if found := troubles(conn, settings, now):
+        message = f"{len(found)} were not sent, or may not have been."
+        hint = "Do what each line says; docs/letter.md says more."
+        lines = [one.message for one in found[:LINES]]
+        yield Finding(check="letters", state="problem", message=message, next=hint, lines=lines)
+    elif lacking and (settings.smtp_host or settings.letter_to):
+        message = f"Mail is set up but for {', '.join(lacking)}, so no letter is sent."
+        yield Finding(check="letters", state="problem", message=message, next="Set what is missing: docs/letter.md")
+    elif lacking:
+        yield Finding(check="letters", message="No mail is set up, so none is sent; docs/letter.md tells how.")
+    else:
+        day = f"from day {settings.letter_day} at {settings.letter_hour:02d}:00"
+        yield Finding(check="letters", message=f"Sent each month {day} to {', '.join(settings.letter_to)}.")
+
+
 # --- figures ---
 
 
@@ -369,5 +391,5 @@ def _doubles(conn: Connection, sales: Any, processors: list[int], sellers: dict[
 
 
 _CHECKS: tuple[Callable[[Connection, Settings, datetime], Iterator[Finding]], ...] = (
-    _connections, _secrets, _quarantine, _currencies, _clock, _rollup, _pairing,
+    _connections, _secrets, _quarantine, _letters, _currencies, _clock, _rollup, _pairing,
 )  # fmt: skip

@@ -6,6 +6,7 @@ a file of their own (`TRACKER_DATABASE_URL_FILE`, `database_url_file`), as conta
 replaced by a default: `load_settings` refuses it.
 """
 
+import ipaddress
 import os
 import re
 import tomllib
@@ -13,22 +14,32 @@ from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from datetime import date
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 from zoneinfo import ZoneInfo
 
 from platformdirs import user_data_path
-from pydantic import Field, SecretStr, ValidationError, field_validator
-from pydantic_settings import BaseSettings, EnvSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
+from pydantic import Field, SecretStr, ValidationError, ValidationInfo, field_validator
+from pydantic_settings import (
+    BaseSettings,
+    EnvSettingsSource,
+    NoDecode,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+)
 
 from tracker.errors import ConfigError, MoneyError
 from tracker.money import currency_code
 
 #: Fields that may be read from a file of their own. Their values are never shown.
-SECRETS = frozenset({"database_url", "redis_url", "keys"})
+SECRETS = frozenset({"database_url", "redis_url", "keys", "smtp_password"})
 #: The languages that letters and reports come in.
 LANGUAGES = ("en", "de", "nb")
+#: Where each way of talking to a mail server is spoken (RFC 6409, RFC 8314, RFC 5321).
+SMTP_PORTS = {"starttls": 587, "tls": 465, "none": 25}
 _FILE_LIMIT = 1_000_000  # bytes
 _SECRET_FILE_LIMIT = 65_536
+#: One part between dots of what stands before the @ (RFC 5322 and 6531), and of a host name.
+_ATOM, _LABEL = r"[\w!#$%&'*+/=?^`{|}~-]+", r"[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?"
 
 
 class Settings(BaseSettings):
@@ -76,6 +87,26 @@ class Settings(BaseSettings):
     backfill_start: date | None = Field(
         default=None, ge=date(1995, 1, 1), le=date(2100, 1, 1), description="a date such as 2023-01-01, since 1995"
     )
+    smtp_host: str | None = Field(default=None, description="the name of a mail server, such as smtp.example.com")
+    smtp_security: Literal["starttls", "tls", "none"] = Field(
+        default="starttls", description="starttls, tls, or none, which is only for a mail server on this machine"
+    )
+    smtp_port: int = Field(
+        default_factory=lambda valid: SMTP_PORTS[valid["smtp_security"]], ge=1, le=65535, description="1 to 65535"
+    )
+    smtp_user: str | None = Field(default=None, min_length=1, max_length=255, description="a user name, in one line")
+    smtp_password: SecretStr | None = Field(default=None, repr=False, description="a password, in one line")
+    smtp_ca_file: Path | None = Field(
+        default=None, description="the path of a PEM file, for a mail server with a certificate of your own"
+    )
+    letter_from: str | None = Field(default=None, description="one address, such as tracker@example.com")
+    letter_to: Annotated[tuple[str, ...], NoDecode] = Field(
+        default=(), max_length=20, description="up to 20 addresses such as me@example.com, separated by commas"
+    )
+    letter_day: int = Field(default=3, ge=1, le=28, description="a day of the month, 1 to 28")
+    letter_hour: int = Field(
+        default=8, ge=0, le=23, description="an hour, 0 to 23 but not 2, which clock changes skip or repeat"
+    )
 
     @classmethod
     def settings_customise_sources(
@@ -88,10 +119,10 @@ class Settings(BaseSettings):
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         return (init_settings,)
 
-    @field_validator("data_dir", "key_file")
+    @field_validator("data_dir", "key_file", "smtp_ca_file")
     @classmethod
-    def _absolute(cls, path: Path) -> Path:
-        return path.expanduser().absolute()
+    def _absolute(cls, path: Path | None) -> Path | None:
+        return path and path.expanduser().absolute()
 
     @field_validator("database_url")
     @classmethod
@@ -150,6 +181,50 @@ class Settings(BaseSettings):
     @classmethod
     def _upper(cls, level: object) -> object:
         return level.upper() if isinstance(level, str) else level
+
+    @field_validator("smtp_host")
+    @classmethod
+    def _reachable(cls, name: str | None) -> str | None:
+        return name if name is None or _ip(name) else _host_name(name)
+
+    @field_validator("smtp_security")
+    @classmethod
+    def _never_in_the_open(cls, security: str, others: ValidationInfo) -> str:
+        host = others.data.get("smtp_host") or "localhost"
+        address = _ip(host)
+        if security == "none" and host != "localhost" and not (address and address.is_loopback):
+            raise ValueError
+        return security
+
+    @field_validator("smtp_user", "smtp_password")
+    @classmethod
+    def _one_line(cls, value: str | SecretStr | None) -> str | SecretStr | None:
+        text = value.get_secret_value() if isinstance(value, SecretStr) else value
+        if text is not None and (not text or not text.isprintable()):
+            raise ValueError
+        return value
+
+    @field_validator("letter_to", mode="before")
+    @classmethod
+    def _listed(cls, value: object) -> object:
+        return [part for part in value.split(",") if part.strip()] if isinstance(value, str) else value
+
+    @field_validator("letter_from")
+    @classmethod
+    def _real_sender(cls, address: str | None) -> str | None:
+        return address and mail_address(address)
+
+    @field_validator("letter_to")
+    @classmethod
+    def _real_recipients(cls, addresses: tuple[str, ...]) -> tuple[str, ...]:
+        return tuple(dict.fromkeys(map(mail_address, addresses)))
+
+    @field_validator("letter_hour")
+    @classmethod
+    def _in_every_night(cls, hour: int) -> int:
+        if hour == 2:
+            raise ValueError
+        return hour
 
     @property
     def zone(self) -> ZoneInfo:
@@ -270,6 +345,35 @@ def _problem(detail: Any, values: Mapping[str, Any], places: Mapping[str, str]) 
     shown = "this value" if field in SECRETS else repr(str(values[field])[:60])
     place = places.get(field, field)
     return f"{place}: {shown} is not allowed. Expected {Settings.model_fields[field].description}."
+
+
+def mail_address(text: str) -> str:
+    """An address as it is kept: the domain in small letters and IDNA (RFC 5891). Raises ValueError.
+
+    No display name, no quoted text before the @, no line break, which would be another header.
+    """
+    local, _, domain = text.strip().rpartition("@")
+    if not re.fullmatch(rf"{_ATOM}(\.{_ATOM})*", local) or len(local.encode()) > 64:
+        raise ValueError("not a mail address")
+    return f"{local}@{_host_name(domain)}"
+
+
+def _host_name(name: str) -> str:
+    if not name.isascii():
+        import idna  # only for the rare case
+
+        name = idna.encode(name, uts46=True).decode()  # its errors are ValueErrors
+    name = name.lower()
+    if not re.fullmatch(rf"{_LABEL}(\.{_LABEL})*", name) or len(name) > 253:
+        raise ValueError("not a host name")
+    return name
+
+
+def _ip(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+    try:
+        return ipaddress.ip_address(host)
+    except ValueError:
+        return None
 
 
 def masked(url: str) -> str:

@@ -82,16 +82,17 @@ def _settle_payouts(conn: Connection, book: Book) -> None:
     p, i = payout_t.c, payout_item_t.c
     mine = and_(p.connection_id == book.connection_id, p.settled_as.is_distinct_from(p.status))
     unsettled = conn.execute(select(p.external_id).where(mine)).scalars().all()
-    fresh = select(e.c.external_id).where(
-        e.c.connection_id == book.connection_id, e.c.fresh, e.c.resource.in_(earning_resources(book.connector))
-    )
-    refs = dict.fromkeys(conn.execute(fresh).scalars())
-    for part in writes.chunks(unsettled):
-        moved = select(i.earning_ref).where(i.connection_id == book.connection_id, i.payout_ref.in_(part))
-        refs.update(dict.fromkeys(conn.execute(moved).scalars()))
-    # In chunks by index, not as one join: PostgreSQL plans that from statistics which a first load does not have yet.
-    for part in writes.chunks(list(refs)):
-        _settle_earnings(conn, book, part)
+    itemised = select(i.earning_ref).where(i.connection_id == book.connection_id)
+    if conn.execute(itemised.limit(1)).first():
+        makers = e.c.resource.in_(earning_resources(book.connector))
+        fresh = and_(e.c.connection_id == book.connection_id, e.c.fresh, makers)
+        # In sets by index, not as one join, which PostgreSQL plans from statistics that a first load does not have yet.
+        for rows in writes.in_steps(conn, fresh, e.c.external_id):
+            for part in writes.chunks(rows):
+                _settle_earnings(conn, book, [row.external_id for row in part])
+        for payout in unsettled:
+            for part in writes.chunks(conn.execute(itemised.where(i.payout_ref == payout)).scalars().all()):
+                _settle_earnings(conn, book, part)
     read = or_(p.itemised_at.is_not(None), ~p.itemised)
     conn.execute(update(payout_t).where(mine, read).values(settled_as=p.status))
 
@@ -203,17 +204,22 @@ def pair(conn: Connection, processors: Sequence[int], connection_id: int | None 
     elif connection_id is not None:
         scope = and_(scope, e.c.connection_id == connection_id, e.c.fresh)
     differs = and_(scope, e.c.paired != reported_twice)
-    found = conn.execute(select(e.c.id, e.c.connection_id, e.c.earned_month, e.c.gateway_ref).where(differs)).all()
-    for part in writes.chunks(found):
-        conn.execute(update(e).where(e.c.id.in_([row.id for row in part])).values(paired=reported_twice))
-        for owner in {row.connection_id for row in part}:
-            writes.mark_dirty(conn, owner, [row.earned_month for row in part if row.connection_id == owner])
-        refs_found = [row.gateway_ref for row in part if row.gateway_ref]
-        conn.execute(  # the counted twin may learn from the shop what was bought and whether it renews
-            update(e)
-            .where(
-                e.c.connection_id.in_(processors), or_(e.c.gateway_ref.in_(refs_found), e.c.payment_ref.in_(refs_found))
-            )
-            .values(fresh=True)
-        )
-    return {row.connection_id for row in found} | set(processors if found else ())
+    touched: set[int] = set()
+    for part in writes.chunks(list(conn.execute(select(e.c.id).where(differs)).scalars())):
+        touched |= _pair(conn, processors, e.c.id.in_(part), reported_twice)
+    return touched | set(processors if touched else ())
+
+
+def _pair(
+    conn: Connection, processors: Sequence[int], mine: ColumnElement[bool], twice: ColumnElement[bool]
+) -> set[int]:
+    """Write what is counted elsewhere and what is not. Answers the connections of these earnings."""
+    found = conn.execute(select(e.c.connection_id, e.c.earned_month, e.c.gateway_ref).where(mine)).all()
+    conn.execute(update(e).where(mine).values(paired=twice))
+    owners = {row.connection_id for row in found}
+    for owner in owners:
+        writes.mark_dirty(conn, owner, [row.earned_month for row in found if row.connection_id == owner])
+    refs = [row.gateway_ref for row in found if row.gateway_ref]
+    learns = or_(e.c.gateway_ref.in_(refs), e.c.payment_ref.in_(refs))  # from the shop: what was bought, if it renews
+    conn.execute(update(e).where(e.c.connection_id.in_(processors), learns).values(fresh=True))
+    return owners

@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable
 from datetime import timedelta
 from threading import Event
+from typing import Any
 
 import pytest
 from sqlalchemy import update
@@ -27,6 +28,27 @@ def soon(world: World, holds: Callable[[], bool], seconds: float = 30) -> bool:
     return True
 
 
+def put(world: World, **values: Any) -> None:
+    with world.engine.begin() as conn:
+        conn.execute(update(connection_t).where(connection_t.c.slug == "network").values(values))
+
+
+def test_after_kill_9_it_goes_on_at_once(process: Process, connected: World, held: Held) -> None:
+    """Neither the lease of the sync that was killed nor what waited for its turn holds up the next process."""
+    connected.add("network", "waiting")
+    serving = process("serve", "--threads", "1")
+    assert held.reached.wait(30)
+    serving.kill()
+    serving.communicate(timeout=20)
+    assert connected.connection("network").leased_by
+    assert connected.connection("waiting").queued_until
+    held.go.set()
+    process("serve")
+    assert soon(connected, lambda: all(connected.connection(one).as_of for one in ("network", "waiting")))
+    assert [len(connected.earnings(one)) for one in ("network", "waiting")] == [7, 7]
+    assert connected.ask("select outcome, count(*) from sync_run group by 1 order by 1") == [("failed", 1), ("ok", 2)]
+
+
 @pytest.mark.parametrize("sign", [signal.SIGTERM, signal.SIGINT])
 def test_it_reads_what_is_due_past_what_fails_and_stops_with_exit_code_0(
     process: Process, connected: World, sign: signal.Signals
@@ -40,7 +62,7 @@ def test_it_reads_what_is_due_past_what_fails_and_stops_with_exit_code_0(
     serving.send_signal(sign)
     said, error = serving.communicate(timeout=20)
     assert (serving.returncode, error) == (0, "")
-    assert said.startswith(f"Serving from {connected.folder}. Ctrl-C stops.\nLooks for due connections every 15 s.\n")
+    assert said.startswith(f"Serving from {connected.folder}. Ctrl-C stops.\nLooks for due connections every 15 s. ")
     assert "Stopping; what is half read goes on from there next time." in said
     assert len(connected.earnings()) == 7
     assert ("a-revoked-key" in said, "Traceback" in said) == (False, False)
@@ -115,13 +137,12 @@ def test_a_stopped_pool_does_not_wait_for_another_try(connected: World) -> None:
 def test_the_schedule_is_told_in_local_time(connected: World) -> None:
     connected.add("bank")
     connections.pause(connected.deps, "bank")
-    with connected.engine.begin() as conn:
-        later = connected.now.replace(month=1, day=15, hour=11, minute=5) + timedelta(days=3660)
-        conn.execute(update(connection_t).where(connection_t.c.slug == "network").values(next_sync_at=later))
+    later = connected.now.replace(month=1, day=15, hour=11, minute=5) + timedelta(days=3660)
+    put(connected, next_sync_at=later, quiet="22:00-06:00")
     told = schedule_told(connected.deps).splitlines()
+    assert told[1] == "Looks for due connections every 15 s. Times are Europe/Berlin."
     assert told[2] == "  bank is paused: you paused it. Go on with: tracker connection resume bank"
-    assert told[3] == f"  network: next at {later:%Y-%m-%d} 12:05, then every 60 min"
-    assert told[4] == "  exchange rates: daily at 17:30 Europe/Berlin"
-    with connected.engine.begin() as conn:
-        conn.execute(update(connection_t).where(connection_t.c.slug == "network").values(next_sync_at=connected.now))
-    assert "  network: next now, then every 60 min" in schedule_told(connected.deps).splitlines()
+    assert told[3] == f"  network: next {later:%Y-%m-%d} 12:05, every 1h, quiet 22:00-06:00"
+    assert told[4].startswith("  exchange rates: daily at 17:30, next ")
+    put(connected, next_sync_at=connected.now, quiet=None)
+    assert "  network: due now, every 1h" in schedule_told(connected.deps).splitlines()

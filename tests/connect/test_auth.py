@@ -16,6 +16,7 @@ from tracker.connect.auth import (
     query,
     refresh_token,
     signed,
+    token,
 )
 from tracker.connect.replay import MemoryTokens
 from tracker.errors import AuthRejected
@@ -74,6 +75,31 @@ def test_a_token_is_asked_for_once_and_kept_until_a_minute_before_its_end() -> N
     assert [form for what, form in tokens.happened if what == "asked"] == [
         {"grant_type": "client_credentials", "client_id": "k", "client_secret": "s:é", "scope": "read"}
     ] * 2
+
+
+def test_a_token_is_put_and_asked_for_as_the_provider_wants_it() -> None:
+    class Address(Endpoint):
+        def post(self, url: str, form: Any, headers: Any) -> Any:
+            self.happened.append((url, headers["X-Id"]))
+            return super().post(url, form, headers)
+
+    tokens = Address({"access_token": "a1", "expires_in": 600}, {"access_token": "a2"})
+    scheme = token(
+        "https://login.example/v2/token",
+        lambda keys: {"scope": keys["key"]},
+        headers=lambda keys: {"X-Id": keys["key"]},
+        param="access_token",
+    )
+    assert put(scheme, tokens).params == {"access_token": "a1"}
+    tokens.stored = {}
+    own = Request(method="GET", url="http://127.0.0.1/list", options={"base_url": "http://127.0.0.1/stand-in/"})
+    scheme(own, KEYS, tokens)
+    assert own.headers == {}
+    asked = [("asked", {"scope": "k"}), ("saved", None)]
+    assert tokens.happened == [
+        *(("https://login.example/v2/token", "k"), *asked),
+        *(("http://127.0.0.1/stand-in/v2/token", "k"), *asked),
+    ]
 
 
 def test_a_rotated_refresh_token_is_saved_before_the_access_token_is_used() -> None:

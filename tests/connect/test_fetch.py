@@ -253,6 +253,14 @@ def test_any_retry_after_is_understood_or_left_alone(
     assert asked_for.value.retry_after_s == seconds
 
 
+def test_the_seconds_to_wait_may_stand_in_a_header_of_the_providers_own(client: Open, provider: Provider) -> None:
+    provider.answers["/commissions"] = lambda asked: Reply.json({}, 429, X_RateLimit_Reset="90")
+    own = msgspec.structs.replace(network, retry_after="X-RateLimit-Reset")
+    with pytest.raises(RateLimited) as asked_for:
+        client(own, limits=Limits(tries=1)).send("/commissions", {})
+    assert asked_for.value.retry_after_s == 90
+
+
 # --- secrets ---
 
 

@@ -80,7 +80,8 @@ def kinds(rows: list[int], size: int) -> dict[str, tuple[Pager, Answer]]:
         return page(part(rows, start, size), links_next=link, envelope={"links.next": link})
 
     def by_offset(step: Step) -> Page:
-        return page(part(rows, int(step.params["offset"]), size))
+        start = int(step.params["offset"])
+        return page(part(rows, start, size), envelope={"more": start + size < len(rows)})
 
     limit = ("limit", size)
     return {
@@ -100,6 +101,7 @@ def kinds(rows: list[int], size: int) -> dict[str, tuple[Pager, Answer]]:
             by_number(rows, size, 1, headers=in_header),
         ),
         "offset": (offset(size=limit), by_offset),
+        "offset while more": (offset(size=("limit", 100), more="more"), by_offset),
         "cursor": (cursor("after", next="next"), by_cursor),
         "cursor while more": (cursor("after", next="next", more="more", size=limit), by_cursor),
         "cursor until complete": (cursor("after", next="next", complete="done"), by_cursor),

@@ -186,6 +186,16 @@ def test_restated_windows_name_their_span() -> None:
     assert leg.window == (NOW - timedelta(days=6), NOW)
 
 
+def test_no_date_is_asked_for_that_the_provider_has_forgotten() -> None:
+    axis = Axis(name="update", since="from", until="to", memory=timedelta(days=1094))
+    found = legs(date_windows(45, axis, form=iso_z), {}, since=NOW - timedelta(days=2000), again=True)
+    asked = [tuple(map(datetime.fromisoformat, (leg.params["from"], leg.params["to"]))) for leg in found]
+    assert asked[0][0] == NOW - timedelta(days=1094)
+    assert all(start < end <= start + timedelta(days=45) for start, end in asked)
+    assert all(end == start for (_, end), (start, _) in pairwise(asked))
+    assert asked[-1][1] == NOW
+
+
 # --- open earnings ---
 
 TURNS = Reread(param="ids", chunk=3, at_most=6)
@@ -208,6 +218,15 @@ def test_open_earnings_take_turns_for_ever(count: int, runs: int) -> None:
     assert not turns or max(turns) - min(turns) <= 1 + runs // max(1, -(-count // 6))
     if runs >= -(-count // 6) + 1:
         assert set(asked) == set(known.ids)
+
+
+def test_an_open_earning_is_read_again_at_its_own_address() -> None:
+    plan = date_windows(
+        31, Axis(name="t", since="f", until="u"), form=iso_z, reread=Reread(one="/actions/{id}", at_most=2)
+    )
+    found = [leg for leg in legs(plan, {}, known=Knows(["1.2.3", "4/5?", "6"])) if leg.single]
+    assert [(leg.path, dict(leg.params)) for leg in found] == [("/actions/1.2.3", {}), ("/actions/4%2F5%3F", {})]
+    assert [dict(leg.done) for leg in found] == [{"reread": "1.2.3"}, {"reread": "4/5?"}]
 
 
 # --- other plans ---

@@ -7,9 +7,9 @@ from typing import Any
 import msgspec
 import pytest
 
-from tests.pretend import KEY, Provider, Server, earning, network
+from tests.pretend import KEY, Provider, Reply, Server, earning, network
 from tests.world import Unhurried
-from tracker.connect.fetch import Client
+from tracker.connect.fetch import Client, Limits, post_form
 from tracker.connect.plans import Leg
 from tracker.connect.replay import MemoryTokens, RecordAdapter, Sample, load, replay
 from tracker.connect.session import http_session
@@ -73,6 +73,20 @@ def test_a_recording_holds_neither_keys_nor_people(server: Server, provider: Pro
     assert "Ann" not in text
     assert KEY not in text
     assert "echo sample-key" in text
+
+
+def test_a_token_that_is_handed_out_is_not_recorded(server: Server, provider: Provider) -> None:
+    provider.always("/token", Reply.json({"access_token": "acc-4711", "expires_in": 600}))
+    key = {"Authorization": f"Bearer {KEY}"}
+    adapter = RecordAdapter(network.resource("commissions"), [("a secret/+", "sample-secret")], server.url, server.url)
+    with http_session() as http:
+        http.mount("http://", adapter)
+        post_form(http, Limits(), f"{server.url}/token", {"client_secret": "a secret/+"}, key)
+        http.get(f"{server.url}/commissions?access_token=acc-4711", headers=key, timeout=5)
+    text = msgspec.json.encode(adapter.exchanges).decode()
+    assert "acc-4711" not in text
+    assert "secret%2F" not in text
+    assert text.count("sample-access_token") == 2
 
 
 def test_a_request_that_was_not_recorded_fails(server: Server, provider: Provider) -> None:

@@ -1,17 +1,17 @@
-"""The clock: looks for due connections at once and again, and runs the daily jobs in the user's zone."""
+"""The clock: looks for due connections and jobs at once and again, whatever happens to the time of the machine."""
 
 from collections.abc import Iterator
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from queue import Empty, Queue
+from threading import Event
 from typing import Any
-from zoneinfo import ZoneInfo
 
 import pytest
 
 from tests.world import World
-from tracker import jobs
+from tracker import jobs, schedule
 from tracker.store.database import reading
 from workers import clock
 
@@ -33,17 +33,55 @@ def test_a_due_connection_is_handed_out_as_soon_as_the_clock_starts(world: World
         running.shutdown(wait=True)
 
 
-def test_daily_jobs_run_at_their_hour_in_the_users_zone(world: World) -> None:
+def test_the_clock_looks_for_due_connections_and_for_every_job(world: World) -> None:
     running = clock.start(world.deps, lambda connection_id: None)
     try:
         found = {job.id: job for job in running.get_jobs()}
     finally:
         running.shutdown(wait=True)
     assert found.keys() == {"tick", *(job.name for job in jobs.JOBS)}
-    assert found["tick"].trigger.interval == timedelta(seconds=jobs.TICK_S)
-    for job in jobs.JOBS:
-        at = found[job.name].next_run_time
-        assert (at.hour, at.minute, at.tzinfo) == (job.hour, job.minute, ZoneInfo("Europe/Berlin"))
+
+
+@pytest.mark.parametrize("ahead", [timedelta(hours=1), timedelta(days=366)])
+def test_a_machine_whose_time_was_set_back_looks_at_once(world: World, ahead: timedelta) -> None:
+    handed: Queue[int] = Queue()
+    running = clock.start(world.deps, handed.put)
+    try:
+        running.get_job("tick").modify(next_run_time=datetime.now(UTC) + ahead)  # as it was planned by the wrong time
+        row = world.add("network")
+        clock.wake(running, datetime.now(UTC))
+        assert handed.get(timeout=20) == row.id
+        assert running.get_job("tick").next_run_time < datetime.now(UTC) + timedelta(minutes=1)
+    finally:
+        running.shutdown(wait=True)
+
+
+def test_a_machine_whose_time_was_set_forward_by_a_year_looks_once(world: World) -> None:
+    handed: Queue[int] = Queue()
+    row = world.add("network")
+    running = clock.start(world.deps, handed.put)
+    try:
+        assert handed.get(timeout=20) == row.id
+        past = datetime.now(UTC) - timedelta(days=366)
+        assert clock.Again().get_next_fire_time(past, datetime.now(UTC)) > datetime.now(UTC)
+        running.get_job("tick").modify(next_run_time=past)
+        with world.engine.begin() as conn:
+            schedule.give_back(conn)
+        assert handed_again(running, handed) == row.id
+    finally:
+        running.shutdown(wait=True)
+    assert handed.empty()
+
+
+def test_a_clock_is_kept_going_until_it_is_stopped(world: World) -> None:
+    stopped = Event()
+    running = clock.start(world.deps, lambda connection_id: stopped.set())
+    try:
+        world.add("network")
+        running.get_job("tick").modify(next_run_time=datetime.now(UTC))
+        clock.keep(running, stopped)
+    finally:
+        running.shutdown(wait=True)
 
 
 def handed_again(running: Any, handed: "Queue[int]") -> int:

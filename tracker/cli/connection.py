@@ -2,7 +2,7 @@
 
 import json
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime, time
 from pathlib import Path
 from typing import Annotated, Any
@@ -12,9 +12,11 @@ from rich.table import Table
 
 from tracker import connections
 from tracker.cli.ground import FAILED, fail, jsonable, open_ledger, out, parse_day, parse_pairs, print_json
+from tracker.cli.schedule import Agenda
 from tracker.connect import catalog
 from tracker.connect.connector import Connector
 from tracker.errors import AuthRejected, ProviderError, RightMissing, TrackerError, UsageError
+from tracker.hours import interval_text, read_interval, read_quiet
 from tracker.records import Role
 from tracker.store.database import reading
 
@@ -31,6 +33,13 @@ Credentials = Annotated[
 ]
 CredentialFile = Annotated[
     Path | None, typer.Option(metavar="FILE", help='A JSON file with the credentials: {"name": "value"}.')
+]
+Every = Annotated[
+    str | None, typer.Option(metavar="INTERVAL", help="How often it is synced: 30m, 6h, 1d. Every hour at first.")
+]
+Quiet = Annotated[
+    str | None,
+    typer.Option(metavar="HH:MM-HH:MM", help="No scheduled sync begins then, in your time zone. none: at any time."),
 ]
 FILE_MAX = LINE_MAX = 100_000
 
@@ -54,12 +63,15 @@ def add(
         typer.Option(metavar="NAME", help="The income stream its earnings belong to; by default one of its own."),
     ] = None,
     since: Annotated[str | None, typer.Option(metavar="DATE", help="Read the past from this day on.")] = None,
+    every: Every = None,
+    quiet: Quiet = None,
     as_json: Json = False,
 ) -> None:
     """Connect an account. Its credentials are sealed before they are stored."""
     connector = catalog.find(provider)
     if role is not None and role not in list(Role):
         raise UsageError(f"--role: {role[:20]!r} is not a role.", hint="Choose cash or enrichment.")
+    agreed = _agreed(every, quiet)
     deps = open_ledger()
     start = datetime.combine(parse_day(since, "--since"), time(), deps.settings.zone) if since else None
     options = parse_pairs(option or (), "--option")
@@ -77,6 +89,7 @@ def add(
         role=role,
         stream=stream,
         since=start,
+        **agreed,
     )
     if as_json:
         print_json(_shown(row))
@@ -87,6 +100,24 @@ def add(
     )
     if connector.warning:
         out.print(f"Note: {connector.warning}", markup=False)
+
+
+def _agreed(every: str | None, quiet: str | None) -> dict[str, Any]:
+    """The schedule in the words of `connections.add` and `edit`, without what was not given."""
+    agreed: dict[str, Any] = {}
+    if every is not None:
+        agreed["interval_s"] = _read("--every", read_interval, every)
+    if quiet is not None:
+        agreed["quiet"] = "" if quiet.strip().lower() == "none" else _read("--quiet", read_quiet, quiet)
+    return agreed
+
+
+def _read(name: str, read: Callable[[str], Any], text: str) -> Any:
+    try:
+        return read(text)
+    except UsageError as error:
+        error.message = f"{name}: {error.message}"
+        raise
 
 
 def _given(path: Path | None, pairs: list[str] | None) -> dict[str, str]:
@@ -138,25 +169,18 @@ def list_(as_json: Json = False) -> None:
             "(providers: tracker connector list)"
         )
         return
+    agenda = Agenda(deps)
     table = Table("connection", "provider", "role", "last complete sync", "state", box=None, pad_edge=False)
     for row in rows:
-        table.add_row(row.slug, row.provider, row.role, _local(row.as_of, deps) or "never", _state(row, deps))
+        table.add_row(row.slug, row.provider, row.role, _local(row.as_of, deps) or "never", agenda.state(row))
     out.print(table)
     for row in rows:  # below, because a reason is longer than a column
-        if row.paused_at:
-            out.print(connections.why_paused(row), markup=False)
-        elif row.last_error:
-            out.print(f"{row.slug} failed: {row.last_error}", markup=False)
+        if reason := agenda.reason(row):
+            out.print(reason, markup=False)
 
 
 def _local(moment: datetime | None, deps: connections.Deps) -> str:
     return f"{moment.astimezone(deps.settings.zone):%Y-%m-%d %H:%M}" if moment else ""
-
-
-def _state(row: Any, deps: connections.Deps) -> str:
-    if row.paused_at:
-        return "paused"
-    return f"{'failed, next' if row.last_error else 'next'} {_local(row.next_sync_at, deps)}"
 
 
 @app.command()
@@ -170,9 +194,15 @@ def show(slug: Slug, as_json: Json = False) -> None:
         return
     options = [("option", f"{name}={value}") for name, value in row.options.items()]
     for name, value in [*_shown(row).items(), *options]:
-        if value not in (None, "") and name != "options":
+        if value not in (None, "") and name not in ("options", "next_sync_at", "last_error", "paused_reason"):
             text = _local(value, deps) if isinstance(value, datetime) else jsonable(value)
+            if name == "interval_s":
+                name, text = "every", interval_text(value)
             out.print(f"{name.replace('_', ' '):14} {text}", markup=False)
+    agenda = Agenda(deps)
+    out.print(f"{'state':14} {agenda.state(row)}", markup=False)
+    if reason := agenda.reason(row):
+        out.print(f"{'':14} {reason}", markup=False)
     for place in story["resources"]:
         read = ", ".join(f"{axis} {mark}" for axis, mark in place["state"].items()) or "not read yet"
         more = "; the next sync goes on in the middle" if place["unfinished"] else ""
@@ -193,6 +223,8 @@ def _shown(row: Any) -> dict[str, Any]:
         "role",
         "options",
         "as_of",
+        "interval_s",
+        "quiet",
         "next_sync_at",
         "paused_at",
         "paused_reason",
@@ -235,6 +267,20 @@ def _say(deps: connections.Deps, slug: str, told: str, as_json: bool) -> None:
         print_json(_shown(connections.find(deps.engine, slug)))
     else:
         out.print(told, markup=False)
+
+
+@app.command()
+def edit(slug: Slug, every: Every = None, quiet: Quiet = None, as_json: Json = False) -> None:
+    """Change how often and when a connection is synced."""
+    agreed = _agreed(every, quiet)
+    if not agreed:
+        raise UsageError("there is nothing to change.", hint="Give --every 6h, --quiet 22:00-06:00 or --quiet none.")
+    deps = open_ledger()
+    connections.edit(deps, slug, **agreed)
+    row = connections.find(deps.engine, slug)
+    quiet_told = f", but not from {row.quiet.replace('-', ' to ')}" if row.quiet else ""
+    state = Agenda(deps).state(row)
+    _say(deps, slug, f"{slug} is synced every {interval_text(row.interval_s)}{quiet_told}: {state}.", as_json)
 
 
 @app.command()

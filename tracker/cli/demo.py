@@ -15,7 +15,8 @@ import typer
 from sqlalchemy import insert, select, update
 
 from tracker import connections, reports
-from tracker.cli import columns, income, payouts
+from tracker import letter as letters
+from tracker.cli import columns, income, letter, payouts
 from tracker.cli import sync as syncing
 from tracker.cli.columns import Written, terminal_width
 from tracker.cli.ground import now, open_ledger, out
@@ -25,7 +26,7 @@ from tracker.connections import Deps
 from tracker.demo.server import Sandbox
 from tracker.errors import UsageError
 from tracker.figures.income import summed
-from tracker.months import following, month_of
+from tracker.months import following, label, month_of
 from tracker.rates import newest_bundled_day
 from tracker.settings import Settings, load_settings
 from tracker.store import tables, writes
@@ -75,6 +76,7 @@ def demo(
         if not any(report.new or report.changed for report in reports):
             out.print("Nothing changed since the last time: every row was known.")
         show(deps, playground.now)
+        write_letter(deps)
         out.print(f"\n{monotonic() - started:.0f} s. {next_steps(deps.settings)}", markup=False)
         if keep:
             hold(playground)
@@ -177,6 +179,23 @@ def show(deps: Deps, moment: datetime) -> None:
     ):
         out.print(line, markup=False)
     columns.show(payouts.table(reports.payouts(deps.engine, settings)[:6], written, width))
+
+
+def write_letter(deps: Deps) -> None:
+    """The letter of the newest full month, in a folder in place of a mail box."""
+    summary = letter.summary_of(deps, letter.newest_full_month(deps))
+    written = letters.write(summary)
+    outbox = deps.settings.data_dir / "outbox"
+    outbox.mkdir(exist_ok=True)
+    out.print(f"\nThe letter about {label(summary.month)}, as it would be mailed")
+    for kind, content in (
+        ("html", written.html.encode()),
+        ("txt", written.text.encode()),
+        ("eml", letter.as_mail(summary, written, deps).as_bytes()),
+    ):
+        path = outbox / f"letter-{label(summary.month)}.{kind}"
+        path.write_bytes(content)
+        out.print(f"  {path}", markup=False, soft_wrap=True)
 
 
 def next_steps(settings: Settings) -> str:

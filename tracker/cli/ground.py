@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import msgspec
 from rich.console import Console
 
-from tracker.errors import ConfigError, TrackerError, UsageError
+from tracker.errors import TrackerError, UsageError
 from tracker.money import plain
 
 if TYPE_CHECKING:
@@ -48,34 +48,14 @@ def open_ledger(settings: "Settings | None" = None) -> "Deps":
 
     Raises ConfigError.
     """
-    from tracker.connect.pace import Pace
-    from tracker.connections import Deps
-    from tracker.revalue import revalue
-    from tracker.settings import load_settings, make_data_dir
-    from tracker.store.database import database_errors, migrate, open_engine
-    from tracker.vault import Vault
+    from tracker.launch import open_ledger
+    from tracker.settings import load_settings
+    from tracker.store.database import database_errors
 
-    settings = settings or load_settings()
-    make_data_dir(settings)
-    engine = open_engine(settings.database_url)
-    opened.callback(engine.dispose)
-    migrate(engine)
-    opened.enter_context(database_errors(engine))
-    revalue(engine, settings)
-    return Deps(engine=engine, settings=settings, vault=Vault.open(settings), pace=Pace(_redis(settings)), now=now)
-
-
-def _redis(settings: "Settings") -> Any:
-    if not settings.redis_url:
-        return None
-    try:
-        import redis
-    except ModuleNotFoundError:
-        raise ConfigError(
-            "TRACKER_REDIS_URL is set, but the package redis is not installed.",
-            hint="Install the extra: income-tracker[distributed]",
-        ) from None
-    return redis.Redis.from_url(settings.redis_url)
+    deps = open_ledger(settings or load_settings())
+    opened.callback(deps.engine.dispose)
+    opened.enter_context(database_errors(deps.engine))
+    return deps
 
 
 def print_json(value: object) -> None:

@@ -1,6 +1,5 @@
 """`tracker serve`: everything in one process, with no other service: the clock and a few threads that sync."""
 
-import logging
 import os
 import signal
 import sys
@@ -11,12 +10,14 @@ from time import monotonic
 from typing import Annotated
 
 import msgspec
-import structlog
 import typer
 
-from tracker import connections, jobs
+from tracker import connections, jobs, schedule
 from tracker.cli.ground import open_ledger, out
+from tracker.cli.schedule import Agenda
 from tracker.connections import Deps
+from tracker.hours import interval_text
+from tracker.launch import configure_log
 from workers import clock
 
 #: What a provider may still take to answer when everything else has stopped.
@@ -69,14 +70,17 @@ def serve(
 ) -> None:
     """Sync on schedule until Ctrl-C."""
     deps = open_ledger()
-    configure_log(deps.settings.log_level, deps.settings.log_format)
+    configure_log(deps.settings, terminal=out.is_terminal)
     stopped = Event()
     for name in (signal.SIGINT, signal.SIGTERM):
         signal.signal(name, lambda *_: stopped.set())
+    with deps.engine.begin() as conn:  # what was handed to a process that is gone is due; handed out twice does no harm
+        schedule.free_dead(conn)
+        schedule.give_back(conn)
     out.print(schedule_told(deps), markup=False)
     pool = Pool(deps, threads)
     running = clock.start(deps, pool.dispatch)
-    stopped.wait()
+    clock.keep(running, stopped)
     out.print("Stopping; what is half read goes on from there next time.")
     running.shutdown(wait=False)
     pool.stop()
@@ -96,32 +100,14 @@ def _threads_ended(patience_s: float) -> bool:
 
 def schedule_told(deps: Deps) -> str:
     """What runs when, in local time."""
-    zone = deps.settings.zone
+    agenda = Agenda(deps)
     lines = [
         f"Serving from {deps.settings.data_dir}. Ctrl-C stops.",
-        f"Looks for due connections every {jobs.TICK_S} s.",
+        f"Looks for due connections every {jobs.TICK_S} s. Times are {deps.settings.time_zone}.",
     ]
     for row in connections.every(deps.engine):
-        if row.paused_at:
-            lines.append(f"  {connections.why_paused(row)}")
-        elif row.next_sync_at:
-            due = row.next_sync_at <= deps.now()
-            at = "now" if due else f"at {row.next_sync_at.astimezone(zone):%Y-%m-%d %H:%M}"
-            lines.append(f"  {row.slug}: next {at}, then every {row.interval_s // 60} min")
-    lines += [f"  {job.name}: daily at {job.hour:02d}:{job.minute:02d} {deps.settings.time_zone}" for job in jobs.JOBS]
+        quiet = f", quiet {row.quiet}" if row.quiet else ""
+        told = agenda.reason(row) or f"{row.slug}: {agenda.state(row)}, every {interval_text(row.interval_s)}{quiet}"
+        lines.append(f"  {told}")
+    lines += [f"  {job.name}: {job.said}, next {agenda.at(job.next_at(deps))}" for job in jobs.JOBS]
     return "\n".join(lines)
-
-
-def configure_log(level: str, form: str) -> None:
-    """Plain lines on a terminal, JSON lines for a collector; no secret is ever passed to the log."""
-    plain = form == "plain" or (form == "auto" and out.is_terminal)
-    renderer = structlog.dev.ConsoleRenderer(colors=out.is_terminal) if plain else structlog.processors.JSONRenderer()
-    structlog.configure(
-        processors=[
-            structlog.processors.add_log_level,
-            structlog.processors.TimeStamper(fmt="iso", utc=True),
-            structlog.processors.format_exc_info,
-            renderer,
-        ],
-        wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[level]),
-    )

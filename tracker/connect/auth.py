@@ -8,6 +8,7 @@ from base64 import b64encode
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any, Protocol
+from urllib.parse import urlsplit
 
 import msgspec
 
@@ -40,7 +41,10 @@ class Tokens(Protocol):
         """Durable before it returns."""
 
     def post(self, url: str, form: Mapping[str, str], headers: Mapping[str, str]) -> Mapping[str, Any]:
-        """The decoded JSON answer. Raises AuthRejected, Unavailable or UnexpectedData."""
+        """The decoded JSON answer; the form is sent as JSON where the headers say so.
+
+        Raises AuthRejected, Unavailable or UnexpectedData.
+        """
 
 
 class Scheme(msgspec.Struct, frozen=True):
@@ -92,21 +96,36 @@ def signed(sign: Callable[[Request, Credentials, datetime], None]) -> Scheme:
     return Scheme(put)
 
 
+def token(
+    url: str,
+    form: Callable[[Credentials], Mapping[str, str]],
+    *,
+    headers: Callable[[Credentials], Mapping[str, str]] = lambda credentials: {},
+    param: str = "",
+) -> Scheme:
+    """A token of limited life, for a form and headers made of the credentials. Put as bearer, or as a query parameter.
+
+    Where the connection has a `base_url` of its own, the token is asked for there as well.
+    """
+
+    def put(request: Request, credentials: Credentials, tokens: Tokens) -> None:
+        found = _access_token(tokens, _at(request, url), lambda: form(credentials), headers(credentials))
+        if param:
+            request.params[param] = found
+        else:
+            request.headers["Authorization"] = f"Bearer {found}"
+
+    return Scheme(put, renewable=True)
+
+
 def client_credentials(url: str, client_id: str, client_secret: str, **form: str) -> Scheme:
     """OAuth 2 client credentials (RFC 6749, 4.4): a token of limited life for an id and a secret."""
 
-    def put(request: Request, credentials: Credentials, tokens: Tokens) -> None:
-        def ask() -> Mapping[str, str]:
-            return {
-                "grant_type": "client_credentials",
-                "client_id": credentials[client_id],
-                "client_secret": credentials[client_secret],
-                **form,
-            }
+    def ask(credentials: Credentials) -> Mapping[str, str]:
+        named = {"client_id": credentials[client_id], "client_secret": credentials[client_secret]}
+        return {"grant_type": "client_credentials", **named, **form}
 
-        request.headers["Authorization"] = "Bearer " + _access_token(tokens, url, ask)
-
-    return Scheme(put, renewable=True)
+    return token(url, ask)
 
 
 def refresh_token(url: str, client_id: str, client_secret: str | None, refresh: str) -> Scheme:
@@ -121,27 +140,32 @@ def refresh_token(url: str, client_id: str, client_secret: str | None, refresh: 
             }
             return form | ({"client_secret": credentials[client_secret]} if client_secret else {})
 
-        request.headers["Authorization"] = "Bearer " + _access_token(tokens, url, ask)
+        request.headers["Authorization"] = "Bearer " + _access_token(tokens, _at(request, url), ask, {})
 
     return Scheme(put, renewable=True)
 
 
-def _access_token(tokens: Tokens, url: str, ask: Callable[[], Mapping[str, str]]) -> str:
+def _at(request: Request, url: str) -> str:
+    own = request.options.get("base_url", "").rstrip("/")
+    return own + urlsplit(url).path if own else url
+
+
+def _access_token(tokens: Tokens, url: str, ask: Callable[[], Mapping[str, str]], headers: Mapping[str, str]) -> str:
     """The stored access token while it has a minute left, else a new one."""
     stored = tokens.stored
     expires = stored.get("expires_at")
     if stored.get("access_token") and expires and datetime.fromisoformat(expires) > tokens.now + timedelta(minutes=1):
         return stored["access_token"]
-    answer = tokens.post(url, ask(), {"Accept": "application/json"})
-    token = answer.get("access_token")
-    if not isinstance(token, str) or not token:
+    answer = tokens.post(url, ask(), {"Accept": "application/json", **headers})
+    found = answer.get("access_token")
+    if not isinstance(found, str) or not found:
         raise AuthRejected("the provider gave no access token.", hint="Check the client id and secret.")
     life = answer.get("expires_in", 3600)
     seconds = int(life) if isinstance(life, int) or (isinstance(life, str) and life.isdigit()) else 3600
     fresh = {
-        "access_token": token,
+        "access_token": found,
         "expires_at": (tokens.now.astimezone(UTC) + timedelta(seconds=min(seconds, 86_400 * 365))).isoformat(),
     }
     rotated = answer.get("refresh_token") or stored.get("refresh_token")
     tokens.save(fresh | ({"refresh_token": str(rotated)} if rotated else {}))
-    return token
+    return found

@@ -140,7 +140,8 @@ class Connector(msgspec.Struct, frozen=True, kw_only=True):
     `base_url` is empty where every user has an address of their own. `headers` may name credentials and options in
     braces. `failure` is the path of an error in an answer with status 200, `refused` turns what stands there into an
     error; `message` lists the paths where an error answer keeps its useful words. `explain` names the error of a status
-    and decoded body (None: no JSON) that the status alone would misjudge, or answers None. `recurrence` applies to
+    and decoded body (None: no JSON) that the status alone would misjudge, or answers None. `retry_after` is the header
+    with the seconds to wait. `recurrence` applies to
     every earning that nothing else decides (ads are variable). `corrections="appended"`: earnings that share an
     `origin_ref` and add up to nothing were declined or reversed. `payouts="from_earnings"`: there is no payout API, so
     payouts are put together from the earnings that name one.
@@ -161,6 +162,7 @@ class Connector(msgspec.Struct, frozen=True, kw_only=True):
     refused: Callable[[Any], ProviderError] | None = None
     message: tuple[str, ...] = ("message",)
     explain: Callable[[int, Any], ProviderError | None] | None = None
+    retry_after: str = "Retry-After"
     recurrence: Recurrence | None = None
     corrections: Literal["in_place", "appended"] = "in_place"
     payouts: Literal["none", "read", "from_earnings"] = "none"

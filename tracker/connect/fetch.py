@@ -24,7 +24,7 @@ from tracker.connect.fields import Row, as_text, lookup
 from tracker.connect.pace import Pace
 from tracker.connect.paging import Step
 from tracker.connect.plans import Leg
-from tracker.connect.rows import Page, added, decode, split
+from tracker.connect.rows import Page, added, decode, encode, split
 from tracker.connect.session import as_given
 from tracker.errors import (
     AuthRejected,
@@ -187,10 +187,11 @@ class Client:
             try:
                 return self._once(url, params, resource)
             except AuthRejected as error:
-                if renewed or not self.connector.auth.renewable or isinstance(error, RightMissing):
-                    raise
+                held = self.connector.auth.renewable and self._tokens.stored.get("access_token")
+                if renewed or not held or isinstance(error, RightMissing):
+                    raise  # without a token it is the credentials that were refused
                 renewed = True
-                self._tokens.stored.pop("access_token", None)
+                self.forget_token()
             except Unavailable as error:
                 asked = error.retry_after_s if isinstance(error, RateLimited) else None
                 pause = asked if asked is not None else min(0.5 * 4 ** (attempt - 1), 30.0)
@@ -277,9 +278,9 @@ class Client:
         if status == 404:
             return NotFound(f"{host} has nothing at {urlsplit(url).path}.{said}", hint="Check the address and the ids.")
         if status == 429:
-            return RateLimited(f"{host} asked to slow down (429).{said}", retry_after_s=_retry_after(answer.headers))
+            return RateLimited(f"{host} asked to slow down (429).{said}", retry_after_s=self._pause(answer))
         if status in (408, 425) or status >= 500:
-            pause = _retry_after(answer.headers)
+            pause = self._pause(answer)
             if pause is not None:
                 return RateLimited(f"{host} is in trouble ({status}).{said}", retry_after_s=pause)
             return Unavailable(f"{host} is in trouble ({status}).{said}", hint="It is tried again later.")
@@ -289,6 +290,9 @@ class Client:
                 f"{host} redirects to {target} ({status}).", hint="Give the final address as base_url."
             )
         return UnexpectedData(f"{host} refused the request ({status}).{said}")
+
+    def _pause(self, answer: Answer) -> float | None:
+        return _retry_after(answer.headers.get(self.connector.retry_after, ""))
 
     def _message(self, document: Any) -> str:
         found = (lookup(document, _keys(dotted)) for dotted in self.connector.message)
@@ -321,6 +325,10 @@ class Client:
     def secrets(self) -> dict[str, str]:
         """The secret credentials by name: for washing a recording."""
         return {name: value for name, value in self._credentials.items() if self._is_secret(name)}
+
+    def forget_token(self) -> None:
+        """The next request asks for a new access token, where the provider hands out such."""
+        self._tokens.stored.pop("access_token", None)
 
     def credentials_shown(self) -> dict[str, str]:
         """The credentials with every secret replaced by a word that opens nothing."""
@@ -362,10 +370,11 @@ def post_form(
 ) -> Mapping[str, Any]:
     """Ask a token endpoint: the decoded JSON object. Raises AuthRejected, Unavailable or UnexpectedData."""
     host = urlsplit(url).hostname
+    json = headers.get("Content-Type") == "application/json"
     try:
         with http.post(
-            url, data=dict(form), headers=dict(headers), auth=as_given, timeout=(limits.connect_s, limits.read_s),
-            allow_redirects=False, stream=True,
+            url, data=encode(form) if json else dict(form), headers=dict(headers), auth=as_given,
+            timeout=(limits.connect_s, limits.read_s), allow_redirects=False, stream=True,
         ) as answer:  # fmt: skip
             body = _body(answer, msgspec.structs.replace(limits, body_bytes=2**20), host)
     except (requests.exceptions.RequestException, HTTPError, OSError) as error:
@@ -399,8 +408,8 @@ def _is_html(answer: Answer) -> bool:
     )
 
 
-def _retry_after(headers: CaseInsensitiveDict[str]) -> float | None:
-    value = headers.get("Retry-After", "").strip()
+def _retry_after(value: str) -> float | None:
+    value = value.strip()
     if value.isdecimal():
         return min(float(value[:9]), 86_400.0)
     try:

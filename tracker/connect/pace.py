@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from threading import Lock
 from typing import TYPE_CHECKING
 
-from pyrate_limiter import InMemoryBucket, Limiter, RedisBucket
+from pyrate_limiter import InMemoryBucket, Limiter, RedisBucket, SingleBucketFactory
 from pyrate_limiter import Rate as BucketRate
 from pyrate_limiter.buckets.redis_bucket import LuaScript
 
@@ -19,9 +19,17 @@ if TYPE_CHECKING:
     from redis import Redis
 
 
-#: Times come from the callers' clocks. The library's script counts up to the caller's own, and so overlooks calls that
-#: another process stamped a moment later.
-_PUT = LuaScript.PUT_ITEM.replace("window_start, now)", "window_start, '+inf')")
+#: The library's script, but for two things. Times come from the callers' clocks: it counts up to the caller's own, and
+#: so overlooks calls that another process stamped a moment later. And it leaves old calls to a thread, which dies with
+#: the first trouble of Redis: here they go with the next call, or in the end by themselves. The last rate is the longest.
+_PUT = LuaScript.PUT_ITEM.replace("window_start, now)", "window_start, '+inf')").replace(
+    "local rates_count = tonumber(ARGV[4])",
+    """local rates_count = tonumber(ARGV[4])
+    local longest = ARGV[5 + (rates_count - 1) * 3]
+    redis.call('ZREMRANGEBYSCORE', bucket, '-inf', '(' .. longest)
+    redis.call('PEXPIRE', bucket, now - longest)
+    """,
+)
 
 
 class Pace:
@@ -63,12 +71,12 @@ class Pace:
         with self._lock:
             if bucket not in self._limiters:
                 limits = [BucketRate(rate.calls, int(rate.seconds * 1000)) for rate in rates]
-                store = (
-                    RedisBucket(limits, self._redis, f"tracker:pace:{bucket}", self._redis.script_load(_PUT))
-                    if self._redis is not None
-                    else InMemoryBucket(limits)
-                )
-                self._limiters[bucket] = Limiter(store)
+                if self._redis is None:
+                    self._limiters[bucket] = Limiter(InMemoryBucket(limits))
+                else:
+                    name, script = f"tracker:pace:{bucket}", self._redis.script_load(_PUT)
+                    store = RedisBucket(limits, self._redis, name, script)
+                    self._limiters[bucket] = Limiter(SingleBucketFactory(store, schedule_leak=False))
             return self._limiters[bucket]
 
 

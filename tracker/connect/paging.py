@@ -72,18 +72,18 @@ def page_number(
     return Pager(pages=pages, envelope=(total,) if total else (), resumable=resumable)
 
 
-def offset(param: str = "offset", *, size: tuple[str, int], resumable: bool = False) -> Pager:
-    """Skip so many rows; ends with a short page."""
+def offset(param: str = "offset", *, size: tuple[str, int], more: str | None = None, resumable: bool = False) -> Pager:
+    """Skip so many rows; goes on while the answer's `more` is true, without it until a page is short."""
 
     def pages(start: Step | None) -> Pages:
         skip = int(start.params[param]) if start else 0
         while True:
             page = yield Step({param: str(skip), size[0]: str(size[1])})
-            if len(page.rows) < size[1]:
+            if page.envelope.get(more) is not True if more else len(page.rows) < size[1]:
                 return
             skip += len(page.rows)
 
-    return Pager(pages=pages, resumable=resumable)
+    return Pager(pages=pages, envelope=(more,) if more else (), resumable=resumable)
 
 
 def cursor(

@@ -8,6 +8,7 @@ from asking `Known` for ids and, for a change feed, reading the feed through `re
 from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Protocol
+from urllib.parse import quote
 from zoneinfo import ZoneInfo
 
 import msgspec
@@ -100,7 +101,8 @@ def local(zone: str, form: str = "%Y-%m-%dT%H:%M:%S") -> Format:
 
 class Axis(msgspec.Struct, frozen=True, kw_only=True):
     """One date that the provider can filter on. Without `backfill` it only follows changes from the first run on.
-    `exclusive`: the provider leaves out what lies exactly at `since`, so windows that touch would lose it."""
+    `exclusive`: the provider leaves out what lies exactly at `since`, so windows that touch would lose it. `memory`:
+    the provider refuses to look further back on this date."""
 
     name: str
     params: Mapping[str, str] = {}
@@ -109,13 +111,18 @@ class Axis(msgspec.Struct, frozen=True, kw_only=True):
     overlap: timedelta = timedelta(hours=1)
     backfill: bool = True
     exclusive: bool = False
+    memory: timedelta | None = None
 
 
 class Reread(msgspec.Struct, frozen=True, kw_only=True):
-    """Ask again for earnings that are still open, by id, a chunk a call; at most so many a run, taking turns."""
+    """Ask again for earnings that are still open, by id, a chunk a call; at most so many a run, taking turns.
 
-    param: str
-    chunk: int
+    The ids stand in `param`, or each by itself in the path `one` ("/actions/{id}"), whose answer is the row.
+    """
+
+    param: str = ""
+    one: str = ""
+    chunk: int = 1
     at_most: int
     params: Mapping[str, str] = {}
 
@@ -138,11 +145,12 @@ class Windows(msgspec.Struct, frozen=True, kw_only=True):
             ahead = _ahead(through, axis.overlap, when.now)
             fresh = through is None or when.again or ahead
             start = when.since if fresh else datetime.fromisoformat(str(through)) - axis.overlap
-            for number, (low, high) in enumerate(windows(start, when.now, self.days, aligned=fresh)):
+            floor = when.now - axis.memory if axis.memory else datetime.min.replace(tzinfo=UTC)
+            for number, (low, high) in enumerate(windows(max(start, floor), when.now, self.days, aligned=fresh)):
                 yield Leg(
                     key=f"{axis.name}:{iso_z(low) if fresh else f'recent:{number}'}",
                     params={
-                        axis.since: self.form(low - timedelta(seconds=1) if axis.exclusive else low),
+                        axis.since: self.form(max(low, floor) - timedelta(seconds=axis.exclusive)),
                         **({axis.until: self.form(high)} if axis.until else {}),
                         **axis.params,
                     },
@@ -176,7 +184,10 @@ def _open(reread: Reread, state: State, known: Known) -> Iterator[Leg]:
         if ids:
             yield Leg(
                 key=f"open:{ids[0]}",
-                params={**reread.params, reread.param: ",".join(ids)},
+                params={**reread.params, **({} if reread.one else {reread.param: ",".join(ids)})},
+                path=reread.one.replace("{id}", quote(ids[0], safe="")) if reread.one else None,
+                paging=single_page if reread.one else None,
+                single=bool(reread.one),
                 done={"reread": "" if at_end else ids[-1]},
             )
         if at_end:

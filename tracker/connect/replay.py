@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from io import BytesIO
 from typing import Any
-from urllib.parse import parse_qsl, urlsplit
+from urllib.parse import parse_qsl, quote_plus, urlsplit
 
 import msgspec
 import requests
@@ -19,7 +19,7 @@ from requests.structures import CaseInsensitiveDict
 from urllib3.response import HTTPResponse
 
 from tracker.connect.connector import Connector, Resource
-from tracker.connect.fetch import Client, base_url
+from tracker.connect.fetch import Client, Limits, base_url, post_form
 from tracker.connect.fields import lookup
 from tracker.connect.normalise import normalise, prepare
 from tracker.connect.pace import NoPace
@@ -75,17 +75,20 @@ def load(text: bytes) -> Sample:
 
 
 class MemoryTokens:
-    """Tokens that live as long as the process: for samples and for trying out credentials."""
+    """Tokens that live as long as the process: for samples and for tests. Without `http` none can be asked for."""
 
-    def __init__(self, now: datetime) -> None:
+    def __init__(self, now: datetime, http: requests.Session | None = None) -> None:
         self.now = now
         self.stored: dict[str, str] = {}
+        self._http = http
 
     def save(self, values: dict[str, str]) -> None:
         self.stored = values
 
     def post(self, url: str, form: Mapping[str, str], headers: Mapping[str, str]) -> Mapping[str, Any]:
-        raise UnexpectedData("a sample cannot ask for tokens.")
+        if self._http is None:
+            raise UnexpectedData("there is nobody here to ask for tokens.")
+        return post_form(self._http, Limits(), url, form, headers)
 
 
 class _Known:
@@ -156,7 +159,7 @@ def replay(connector: Connector, sample: Sample) -> Iterator[str]:
         slug="sample",
         credentials=sample.credentials,
         options=sample.options,
-        tokens=MemoryTokens(sample.now),
+        tokens=MemoryTokens(sample.now, http),
         http=http,
         pace=NoPace(),
         sleep=lambda seconds: None,
@@ -216,6 +219,7 @@ def _line(value: object) -> str:
 
 def record_sample(client: Client, resource: Resource, when: When, known: Known) -> Sample:
     """Walk a resource for real, keeping every exchange. The credentials in the sample open nothing."""
+    client.forget_token()  # so that the recording shows how one is asked for, and knows it
     secrets = {name: (value, _opens_nothing(name, value)) for name, value in client.secrets().items()}
     credentials = client.credentials_shown() | {name: shown for name, (_, shown) in secrets.items()}
     own, site = base_url(client.connector, client.options), client.connector.base_url or SAMPLE_SITE
@@ -262,7 +266,7 @@ class RecordAdapter(HTTPAdapter):
         super().__init__()
         self.exchanges: list[Exchange] = []
         self._resource = resource
-        self._secrets = secrets
+        self._secrets = list(secrets)
         self._own, self._shown = own, shown.rstrip("/")
 
     def send(self, request: requests.PreparedRequest, *args: Any, **kwargs: Any) -> requests.Response:
@@ -285,6 +289,9 @@ class RecordAdapter(HTTPAdapter):
             document = decode(body)
         except UnexpectedData:
             return Answered(status, headers, text=self._washed(body).decode(errors="replace")[:2000])
+        if isinstance(document, dict):  # what a token endpoint hands out is secret from here on
+            handed = ((name, value) for name, value in document.items() if name in ("access_token", "refresh_token"))
+            self._secrets += [(value, f"sample-{name}") for name, value in handed if isinstance(value, str)]
         prefix = tuple(self._resource.rows.split(".")) if self._resource.rows else ()
         found = lookup(document, prefix)
         if self._resource.tidy and isinstance(found, list):
@@ -296,7 +303,7 @@ class RecordAdapter(HTTPAdapter):
 
     def _washed(self, data: bytes) -> bytes:
         for value, shown in self._secrets:
-            if len(value) >= 4:
-                data = data.replace(value.encode(), shown.encode())
+            for shape in (value, quote_plus(value)) if len(value) >= 4 else ():
+                data = data.replace(shape.encode(), shown.encode())
         data = data.replace(self._own.encode(), self._shown.encode())
         return EMAIL.sub(b"somebody@sample.example", data)

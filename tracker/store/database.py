@@ -49,8 +49,7 @@ def _tune_sqlite(connection: sqlite3.Connection, record: Any) -> None:
         "journal_mode = WAL",
         "synchronous = NORMAL",
         "foreign_keys = ON",
-        "cache_size = -16000",
-        "temp_store = MEMORY",
+        "cache_size = -8000",
     ):
         connection.execute(f"PRAGMA {pragma}")
 

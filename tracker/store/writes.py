@@ -1,6 +1,6 @@
 """Writing in sets: kept rows, records, changes, page digests. Every write can be repeated without harm."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from typing import Any, NamedTuple, TypeVar
 
@@ -28,6 +28,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from tracker.store import tables
 
 CHUNK = 500  # values in one IN list
+STEP = 2_000  # earnings in memory while a whole connection is gone through
 
 connection_t: Table = tables.Connection.__table__  # type: ignore[attr-defined]
 raw_batch_t: Table = tables.RawBatch.__table__  # type: ignore[attr-defined]
@@ -105,6 +106,18 @@ def upsert(conn: Connection, table: Table, rows: Sequence[Row], key: tuple[str, 
         conn.exec_driver_sql(plan.text, bound)
     else:
         conn.exec_driver_sql(plan.text, list(zip(*bound.values(), strict=True)))
+
+
+def in_steps(conn: Connection, condition: Any, *columns: Any) -> Iterator[Sequence[Any]]:
+    """The earnings that fit, a set at a time and in the order of their ids, which each row has besides the columns.
+
+    No set is read while the one before is worked on, so they may be changed meanwhile, and memory holds just one.
+    """
+    done = 0
+    query = select(earning_t.c.id, *columns).order_by(earning_t.c.id).limit(STEP)
+    while rows := conn.execute(query.where(condition, earning_t.c.id > done)).all():
+        yield rows
+        done = rows[-1].id
 
 
 def _bound(values: list[Any], process: Callable[[Any], Any] | None) -> list[Any]:

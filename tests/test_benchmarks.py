@@ -1,0 +1,40 @@
+"""The benchmarks measure the real thing: what they load is complete and exact, and what changed is in the history."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from benchmarks import floor
+from benchmarks.measured import asked, provider
+from benchmarks.synced import add_all, check, check_changes, opened, sync_all
+
+
+def test_every_row_of_the_pretend_providers_arrives_once_and_changes_are_noted(tmp_path: Path) -> None:
+    with provider(1_000) as url:
+        first = opened(tmp_path, None)
+        add_all(first, url)
+        reports = sync_all(first, again=False)
+        check(first, asked(url, "truth"), [report.outcome for report in reports])
+        assert sum(report.new for report in reports) == 1_000
+        first.engine.dispose()
+        for hours, phase in enumerate(("first", "spread"), start=1):
+            asked(url, f"phase/{phase}")
+            deps = opened(tmp_path, None, hours=hours)
+            reports = sync_all(deps, again=True)
+            check(deps, asked(url, "truth"), [report.outcome for report in reports])
+            check_changes(deps, reports)
+            assert (sum(report.changed for report in reports) > 0) == (phase != "first")
+            deps.engine.dispose()
+
+
+def test_the_floor_reads_the_same_money(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with provider(1_000) as url:
+        floor.main(url, str(tmp_path / "floor.db"))
+        found = json.loads(capsys.readouterr().out)
+        truth = asked(url, "truth")
+    sums: dict[str, dict[str, int]] = {}
+    for account, currency, net in found["net"]:
+        sums.setdefault(account, {})[currency] = net
+    assert found["rows"] == 1_000
+    assert sums == {name: one["net"] for name, one in truth.items()}

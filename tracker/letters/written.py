@@ -1,0 +1,119 @@
+"""Amounts, shares, counts, days and months as a letter writes them: numbers as the locale does, words in English."""
+
+import re
+from collections.abc import Iterable, Iterator
+from datetime import date, datetime
+from decimal import Decimal
+from zoneinfo import ZoneInfo
+
+from babel.dates import format_date
+from babel.numbers import format_currency, format_decimal, format_percent
+
+from tracker.figures.comparison import Change
+from tracker.figures.income import Unconverted
+from tracker.figures.mrr import rounded
+from tracker.summary import MonthlySummary, Sum
+
+NO_DATA, NOTHING = "no data", "–"
+_CODE_BEFORE = re.compile(r"(?<=[A-Z]{3})(?=\d)")  # English locales put a code right before the digits
+#: Below a twentieth of a per cent, and from ten thousand on, a share tells nothing that the amount does not.
+_TINY, _HUGE = Decimal("0.0005"), Decimal(100)
+
+
+class Written:
+    """The values of one summary. Unknown is "no data", nothing is "–"."""
+
+    def __init__(self, summary: MonthlySummary) -> None:
+        self.currency, self._locale, self._zone = summary.currency, summary.locale, ZoneInfo(summary.time_zone)
+        self._words = summary.locale if summary.locale.startswith("en") else "en"
+        self._month = summary.month
+        #: "June 2026", and "June 2026 so far" while it runs.
+        self.month = self.month_named(summary.month)
+        self.this_month = self.month if summary.over else f"{self.month} so far"
+
+    # --- amounts ---
+
+    def money(self, value: Decimal, currency: str | None = None) -> str:
+        """With its currency: "€1,234.50", "KES 500.00"."""
+        told = format_currency(value, currency or self.currency, locale=self._locale)
+        return _CODE_BEFORE.sub("\u00a0", told)
+
+    def amount(self, value: Decimal) -> str:
+        """For a column whose currency is said above it."""
+        if not self.rounded(value):
+            return NOTHING
+        return str(format_currency(value, self.currency, "#,##0.00", locale=self._locale))
+
+    def rounded(self, value: Decimal) -> Decimal:
+        return rounded(value, self.currency)
+
+    def change(self, change: Change) -> tuple[str, str]:
+        """By how much, and what share of the amount before that is."""
+        if change.amount is None:
+            return NO_DATA, ""
+        if not self.rounded(change.amount):
+            return "the same", ""
+        amount, share = self.amount(change.amount), ""
+        if change.share is not None and _TINY <= abs(change.share) < _HUGE:
+            share = str(format_percent(change.share, "#,##0.0\u00a0%", locale=self._locale))
+        sign = "+" if change.amount > 0 else ""
+        return sign + amount, share and sign + share
+
+    def share(self, share: Decimal) -> str:
+        return str(format_percent(share, "#,##0\u00a0%", locale=self._locale))
+
+    def sums(self, found: Sum) -> Iterator[tuple[int, str]]:
+        """Numbers of earnings with their amounts: together where a rate is known, else in each currency."""
+        if found.earnings:
+            yield found.earnings, self.money(found.amount)
+        for one in found.unconverted:
+            yield one.earnings, self.money(one.net, one.currency)
+
+    def unconverted(self, sums: Iterable[Unconverted]) -> str:
+        """ "KES 500.00 (1 earning) and ARS 20.00 (2 earnings)"."""
+        return listed(f"{self.money(one.net, one.currency)} ({self.several(one.earnings, 'earning')})" for one in sums)
+
+    # --- counts ---
+
+    def count(self, count: int) -> str:
+        return str(format_decimal(count, locale=self._locale))
+
+    def several(self, count: int, word: str) -> str:
+        """ "1 earning", "2,000 earnings"."""
+        return f"{self.count(count)} {word}{'' if count == 1 else 's'}"
+
+    # --- time ---
+
+    def month_named(self, month: int) -> str:
+        return self._date(date(month // 100, month % 100, 1), "MMMM y")
+
+    def month_beside(self, month: int) -> str:
+        """Only "May" in the year of the letter's own month."""
+        same_year = month // 100 == self._month // 100
+        return self._date(date(month // 100, month % 100, 1), "MMMM" if same_year else "MMMM y")
+
+    def short_month(self, month: int) -> str:
+        return self._date(date(month // 100, month % 100, 1), "MMM y")
+
+    def day(self, moment: datetime) -> str:
+        return self._date(moment.astimezone(self._zone).date(), "d MMMM y")
+
+    def short_day(self, moment: datetime) -> str:
+        """Only "3 May" in the year of the letter's own month."""
+        day = moment.astimezone(self._zone).date()
+        return self._date(day, "d MMM" if day.year == self._month // 100 else "d MMM y")
+
+    def minute(self, moment: datetime) -> str:
+        there = moment.astimezone(self._zone)
+        return f"{self._date(there.date(), 'd MMM y')} {there:%H:%M}"
+
+    def _date(self, day: date, pattern: str) -> str:
+        return str(format_date(day, pattern, locale=self._words))
+
+
+def listed(words: Iterable[str], most: int = 10) -> str:
+    """ "a, b and c"; of many, the first and the number of the others."""
+    every = list(words)
+    if len(every) > most:
+        every = [*every[: most - 1], f"{len(every) - most + 1} more"]
+    return " and ".join([", ".join(every[:-1]), every[-1]] if len(every) > 1 else every)
