@@ -114,7 +114,7 @@ class Client:
     ) -> Iterator[tuple[Step, Page, Step | None]]:
         """Walk a leg: each page with the step that led to it and the step that follows (None at the end).
 
-        Raises UnexpectedData for a step that was taken before or for too many pages.
+        Raises UnexpectedData for a step that was taken before, a page that came before or too many pages.
         """
         if resource.fetch:
             yield from resource.fetch(self, resource, leg, start)
@@ -122,15 +122,19 @@ class Client:
         pager = leg.paging or resource.paging
         walk = pager.pages(start if pager.resumable else None)
         taken: set[bytes] = set()
+        again, before = False, b""
         step: Step | None = next(walk)
         while step is not None:
             place = msgspec.json.encode(step, order="sorted")
             if place in taken:
                 raise UnexpectedData("the provider sent the same cursor twice; going on would never end.")
+            if again:
+                raise UnexpectedData("the provider sent the same page twice; going on would never end.")
             if len(taken) >= self.limits.pages:
                 raise UnexpectedData(f"more than {self.limits.pages} pages in one listing; the end never came.")
             taken.add(place)
             page = self._page(resource, leg, step, pager.envelope)
+            again, before = bool(page.rows) and page.body == before, page.body
             try:
                 following = walk.send(page)
             except StopIteration:

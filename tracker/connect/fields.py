@@ -72,7 +72,7 @@ def _reader(
 ) -> Callable[[Row], Any]:
     """Reading is what a first load does millions of times, so that what is known of a field is decided once, here."""
     keys = _keys(dotted)
-    first = dotted.partition(".")[0]
+    first, _, second = dotted.partition(".")
 
     def absent() -> None:
         if required:
@@ -92,6 +92,11 @@ def _reader(
             return value
         return absent() if value is None or value == "" else as_text(value)
 
+    def read_inner(row: Row) -> Any:
+        holder = row.get(first)
+        value = holder.get(second) if type(holder) is dict else lookup(holder, keys[1:])
+        return absent() if value is None or value == "" else convert(value) if convert else value
+
     def read_nested(row: Row) -> Any:
         value = lookup(row, keys)
         return absent() if value is None or value == "" else convert(value) if convert else value
@@ -99,7 +104,7 @@ def _reader(
     if convert_in_row:
         return read_in_row
     if len(keys) > 1:
-        return read_nested
+        return read_inner if len(keys) == 2 else read_nested
     return read_text if convert is as_text else read_flat
 
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 #: The library's script, but for two things. Times come from the callers' clocks: it counts up to the caller's own, and
 #: so overlooks calls that another process stamped a moment later. And it leaves old calls to a thread, which dies with
-#: the first trouble of Redis: here they go with the next call, or in the end by themselves. The last rate is the longest.
+#: the first trouble of Redis: here they go with the next call, or in the end by themselves. The last rate is longest.
 _PUT = LuaScript.PUT_ITEM.replace("window_start, now)", "window_start, '+inf')").replace(
     "local rates_count = tonumber(ARGV[4])",
     """local rates_count = tonumber(ARGV[4])

@@ -49,10 +49,12 @@ def page_number(
     total_header: str | None = None,
     total: str | None = None,
     first: int = 1,
+    short: int | None = None,
     resumable: bool = False,
 ) -> Pager:
     """Numbered pages, up to the total in a header or at a path of the answer, else until a page is short or empty.
 
+    Give `short` where the provider may put fewer rows on a page than asked for: only fewer than these end the listing.
     `resumable` only where the listing has a fixed order inside a closed window, or rows slip between pages.
     """
 
@@ -65,7 +67,7 @@ def page_number(
                 last = _whole(stated, total_header or total or "")
                 if number >= last + first - 1:
                     return
-            elif not page.rows or (size and len(page.rows) < size[1]):
+            elif not page.rows or (size and len(page.rows) < (short or size[1])):
                 return
             number += 1
 
