@@ -27,8 +27,7 @@ def sync_all(deps: Deps, threads: int) -> None:
     """Hand all connections to a pool and wait until each has a finished run."""
     pool = Pool(deps, threads)
     ids = [row.id for row in connections.every(deps.engine)]
-    for connection_id in ids:
-        pool.dispatch(connection_id)
+    pool.dispatch(ids)
     ended = select(func.count()).where(run_t.c.finished_at.is_not(None))
     deadline = time.monotonic() + PATIENCE_S
     while time.monotonic() < deadline:

@@ -5,9 +5,11 @@ pool of `tracker serve` and to Celery on a real Redis. Beside them: a bare query
 """
 
 import argparse
+import base64
+import json
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from datetime import timedelta
@@ -32,7 +34,12 @@ from tracker.store.writes import connection_t as c
 from workers.queue import queue, send
 
 RUNS = 15
+Dispatch = Callable[[Sequence[int]], None]
 TICK_MS, EACH_US = 20.0, 60.0
+
+
+def nowhere(ids: Sequence[int]) -> None:
+    """Claimed and left at that."""
 
 
 def fill(deps: Deps, count: int) -> None:
@@ -57,7 +64,7 @@ def make_due(engine: Engine, count: int) -> None:
         conn.execute(statement, due)
 
 
-def ticks(deps: Deps, count: int, dispatch: Callable[[int], None], runs: int = RUNS) -> float:
+def ticks(deps: Deps, count: int, dispatch: Callable[[Sequence[int]], None], runs: int = RUNS) -> float:
     """Seconds of the fastest of some ticks that each find so many due."""
     took = []
     for _ in range(runs):
@@ -101,7 +108,7 @@ def show_plan(deps: Deps, due: int) -> None:
     """Print what a tick asks of the connections, and how the database finds it."""
     make_due(deps.engine, due)
     with heard(deps.engine) as found:
-        jobs.tick(deps, lambda connection_id: None)
+        jobs.tick(deps, lambda ids: None)
     asked = [(said, values) for said, values in found if said.startswith(("SELECT", "UPDATE", "WITH"))]
     print(f"  {len(asked)} statements in a tick, of the connections:")
     explain = "EXPLAIN QUERY PLAN " if deps.engine.dialect.name == "sqlite" else "EXPLAIN "
@@ -117,11 +124,11 @@ def show_plan(deps: Deps, due: int) -> None:
 def measure_tick(deps: Deps, connections: int, due: int) -> None:
     print(f"{deps.engine.dialect.name}: {connections:,} connections, {due} due")
     show_plan(deps, due)
-    took, base = ticks(deps, due, lambda connection_id: None), bare(deps.engine, due)
+    took, base = ticks(deps, due, lambda ids: None), bare(deps.engine, due)
     ratio = f"{took / base:.1f} × one bare query of {base * 1000:.2f} ms"
     print(f"  a tick: {took * 1000:.2f} ms (target {TICK_MS:g} ms), {ratio}")
     print(f"{deps.engine.dialect.name}: {connections:,} due at once")
-    told("claimed", ticks(deps, connections, lambda connection_id: None, 5), connections)
+    told("claimed", ticks(deps, connections, lambda ids: None, 5), connections)
     told("claimed and handed to the pool of `tracker serve`", to_pool(deps, connections), connections)
     told("  of a bare submit", to_executor(connections), connections)
 
@@ -158,17 +165,25 @@ def to_executor(count: int) -> float:
 
 def to_celery(deps: Deps, url: str, count: int) -> None:
     app = queue(Settings(data_dir=deps.settings.data_dir, redis_url=url))
-    send(app, 0)  # connects
-    told("claimed and sent to Celery's queue on Redis", ticks(deps, count, partial(send, app), 3), count)
+    send(app, [])  # connects
     with redis.Redis.from_url(url) as client:
-        assert client.llen("tracker") == 3 * count + 1
-        body = client.lindex("tracker", 0)
+        client.flushdb()
+        told("claimed and sent to Celery's queue on Redis", ticks(deps, count, partial(send, app), 3), count)
+        messages = client.lrange("tracker", 0, -1)
+        sent = [number for message in messages for number in ids_in(message)]
+        assert len(sent) == 3 * count, len(sent)
+        assert len(set(sent)) == count, len(set(sent))
         begun = time.perf_counter()
-        for _ in range(count):
-            client.lpush("bare", body)
-        told("  of a bare LPUSH of the same bytes", time.perf_counter() - begun, count)
+        for message in messages[: len(messages) // 3]:
+            client.lpush("bare", message)
+        told(f"  of a bare LPUSH of the {len(messages) // 3:,} messages", time.perf_counter() - begun, count)
         client.flushdb()
     app.close()
+
+
+def ids_in(message: bytes) -> list[int]:
+    (ids,), *_ = json.loads(base64.b64decode(json.loads(message)["body"]))
+    return list(ids)
 
 
 def main() -> None:

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 import structlog
-from sqlalchemy import select
+from sqlalchemy import select, update
 
 from tests.letter_world import (
     DUE,
@@ -198,6 +198,22 @@ def test_who_read_the_row_before_it_was_sent_does_not_send_it_again(world: World
     assert look(world, DUE) == [SENT]
     assert delivery._deliver(other, read[0]) is None
     assert len(office.mails) == 1
+    other.engine.dispose()
+
+
+def test_who_lost_the_letter_to_another_while_the_server_dawdled_does_not_send_it(
+    world: World, office: PostOffice
+) -> None:
+    other = separate(world)
+
+    def take_over() -> None:
+        with other.engine.begin() as conn:
+            conn.execute(update(delivery.d_t).values(leased_by="elsewhere:1:0"))
+
+    office.before["RCPT"] = take_over
+    assert look(world, DUE) == []
+    assert office.mails == []
+    assert world.ask("select leased_by, tries from delivery where kind = 'letter'") == [("elsewhere:1:0", 1)]
     other.engine.dispose()
 
 

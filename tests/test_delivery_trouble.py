@@ -7,7 +7,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from email import message_from_bytes
 from pathlib import Path
 
@@ -223,6 +223,17 @@ def test_a_letter_in_doubt_is_told_before_any_clock_has_seen_it(world: World, of
     assert len(office.mails) == 1
 
 
+def test_a_process_killed_under_a_clock_that_was_a_year_ahead_is_not_waited_for(
+    world: World, office: PostOffice
+) -> None:
+    office.answers["RCPT"] = "451 later"
+    assert look(world, DUE) == [LATER]
+    world.now = DUE + timedelta(days=365)
+    killed_at("MAIL", world, office)
+    office.answers.clear()
+    assert look(world, DUE + timedelta(hours=7)) == [SENT]
+
+
 # --- by hand ---
 
 
@@ -253,6 +264,19 @@ def test_a_second_copy_that_fails_leaves_the_first_one_sent(world: World, office
     assert look(world, "06-04 08:00") == []
     assert trouble(world) == []
     assert [told.outcome for told in send_now(world.deps, 202605)] == [Outcome.ALREADY]
+
+
+def test_a_second_copy_that_fails_leaves_the_doubt_about_the_first(world: World, office: PostOffice) -> None:
+    office.answers["TEXT"] = BROKEN
+    look(world, DUE)
+    office.answers = {"RCPT": "451 later"}
+    (told,) = send_now(world.deps, 202605, again=True)
+    assert told.outcome is IN_DOUBT
+    assert "451 later." in told.message
+    office.answers.clear()
+    assert look(world, "06-04 08:00") == []
+    assert trouble(world) == [told]
+    assert len(office.mails) == 1
 
 
 def test_sending_by_hand_says_what_is_still_to_be_set(world: World, office: PostOffice) -> None:

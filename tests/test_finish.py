@@ -9,8 +9,8 @@ import pytest
 from tests.pretend import earning
 from tests.test_settle import move, pay, states
 from tests.world import World
-from tracker import sync as line
 from tracker import schedule
+from tracker import sync as line
 from tracker.connect.plans import iso_z
 from tracker.streams import override
 

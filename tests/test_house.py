@@ -67,10 +67,10 @@ ARROWS: dict[str, set[str]] = {
     "tracker.jobs": ALL_BUT_DOORS - {"tracker.jobs"},
     "tracker.launch": REPORTS,
     "tracker.pulse": set(),
-    "tracker.hand": {"tracker.connections", "tracker.settings", "tracker.jobs", "tracker.launch"},
+    "tracker.hand": {"tracker.connections", "tracker.settings", "tracker.jobs", "tracker.schedule", "tracker.launch"},
     "tracker.web": ALL_BUT_DOORS | {"tracker.connect.webhook"},
     "tracker.demo": GROUND | {"tracker.settings"},
-    "tracker.cli": ALL_BUT_DOORS | {"tracker.web", "tracker.demo", "tracker.launch", "workers"},
+    "tracker.cli": ALL_BUT_DOORS | {"tracker.web", "tracker.demo", "tracker.launch", "tracker.hand", "workers"},
     "workers": ALL_BUT_DOORS | STARTS,
     "connectors": {"tracker.connect", "tracker.connect.webhook", "tracker.errors", "tracker.records"},
 }

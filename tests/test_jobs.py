@@ -1,6 +1,6 @@
 """Background jobs: what is due is handed out, what fails is said, and nothing else is swallowed."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import UTC, date, datetime, time, timedelta
 from pathlib import Path
 from typing import Any
@@ -28,7 +28,7 @@ def world(tmp_path: Path) -> Iterator[World]:
 
 def due(world: World) -> list[int]:
     handed: list[int] = []
-    assert jobs.tick(world.deps, handed.append) == len(handed)
+    assert jobs.tick(world.deps, handed.extend) == len(handed)
     return handed
 
 
@@ -49,14 +49,26 @@ def test_a_tick_hands_out_all_that_is_due_in_batches_and_each_once(world: World,
     assert due(world) == []
 
 
+def test_many_due_connections_go_out_a_few_in_a_message_and_few_alone(world: World, monkeypatch: Any) -> None:
+    ids = [world.add("network", f"n{number}").id for number in range(7)]
+    monkeypatch.setattr(jobs, "GROUPS", 3)
+    messages: list[Sequence[int]] = []
+    jobs.tick(world.deps, messages.append)
+    assert messages == [ids[0:2], ids[2:4], ids[4:6], ids[6:]]
+    connections.resume(world.deps, "n3")
+    messages.clear()
+    jobs.tick(world.deps, messages.append)
+    assert messages == [[ids[3]]]
+
+
 def test_what_the_queue_does_not_take_is_due_again(world: World) -> None:
     ids = [world.add("network", f"n{number}").id for number in range(4)]
     taken: list[int] = []
 
-    def dispatch(connection_id: int) -> None:
+    def dispatch(ids: Sequence[int]) -> None:
         if len(taken) == 2:
             raise ConfigError("Redis does not answer.")
-        taken.append(connection_id)
+        taken.extend(ids)
 
     with structlog.testing.capture_logs() as log:
         jobs.attempt("tick", lambda: jobs.tick(world.deps, dispatch))

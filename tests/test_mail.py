@@ -172,7 +172,7 @@ def test_an_address_beyond_ascii_needs_a_server_that_takes_it(plain: Settings) -
 @pytest.mark.parametrize(
     ("step", "answer", "kind", "says"),
     [
-        ("AUTH", "535 5.7.8 bad credentials", ConfigError, "the login: 535 5.7.8 bad credentials. Check TRACKER_SMTP_USER"),
+        ("AUTH", "535 5.7.8 bad credentials", ConfigError, "the login: 535 5.7.8 bad credentials. Check TRACKER_SMTP"),
         ("AUTH", "454 4.7.0 try later", Unavailable, "refused the login: 454 4.7.0 try later."),
         ("MAIL", "553 5.7.1 not yours", ConfigError, "sender tracker@example.com: 553 5.7.1 not yours. Check"),
         ("MAIL", "530 5.7.0 log in first", ConfigError, "530 5.7.0 log in first. Check whether"),

@@ -1,7 +1,7 @@
 """The steps after the pages: settle, pair, classify and roll up what is fresh."""
 
 import msgspec
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, func, select, text
 
 from tracker import schedule
 from tracker.classify import classify
@@ -11,6 +11,10 @@ from tracker.ledger import Book
 from tracker.settle import pair, processors_of, settle
 from tracker.store import rollup
 from tracker.store.writes import connection_t
+from tracker.store.writes import earning_t as e
+
+#: So many new earnings at once change what is known of the tables.
+MANY = 2_000
 
 
 def finish(conn: Connection, book: Book, *, anew: bool = False) -> None:
@@ -21,6 +25,7 @@ def finish(conn: Connection, book: Book, *, anew: bool = False) -> None:
     its own end does the same work.
     """
     processors = processors_of(conn)
+    _know_statistics(conn, book)
     books, waiting = {book.connection_id: book}, [book.connection_id]
     leases: dict[int, str] = {}
     while waiting:
@@ -42,6 +47,18 @@ def finish(conn: Connection, book: Book, *, anew: bool = False) -> None:
     for other, lease in leases.items():
         if lease:
             schedule.release(conn, other, lease, {})
+
+
+def _know_statistics(conn: Connection, book: Book) -> None:
+    """Let PostgreSQL look at a ledger that a first load just filled: it joins row by row what it believes to be empty.
+
+    It does so by itself, but minutes later.
+    """
+    if conn.dialect.name == "postgresql":
+        fresh = select(e.c.id).where(e.c.connection_id == book.connection_id, e.c.fresh).limit(MANY).subquery()
+        if conn.execute(select(func.count()).select_from(fresh)).scalar_one() == MANY:
+            for table in ("earning", "invoice", "payout", "payout_item", "program", "subscription"):
+                conn.execute(text(f"ANALYZE {table}"))
 
 
 def other_book(conn: Connection, book: Book, connection_id: int) -> Book:

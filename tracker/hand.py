@@ -2,12 +2,12 @@
 
 import os
 import select
-from contextlib import suppress
-from functools import cached_property
+from collections.abc import Sequence
+from functools import cached_property, partial
 
 import msgspec
 
-from tracker import jobs
+from tracker import jobs, schedule
 from tracker.connections import Deps
 from tracker.launch import open_ledger
 from tracker.settings import Settings
@@ -32,9 +32,15 @@ class Hand:
     def _deps(self) -> Deps:
         return msgspec.structs.replace(open_ledger(self._settings), sleep=self.wait)
 
-    def sync(self, connection_id: int) -> None:
-        with suppress(Stopped):  # the run has said so itself, and the next one goes on from there
-            jobs.attempt("sync", lambda: jobs.sync_connection(self._deps, connection_id, lambda _: self.wait(0)))
+    def sync(self, ids: Sequence[int]) -> None:
+        for number, connection_id in enumerate(ids):
+            try:
+                self.wait(0)
+                jobs.attempt("sync", partial(jobs.sync_connection, self._deps, connection_id, lambda _: self.wait(0)))
+            except Stopped:  # the run has said so itself, and the next one goes on from there
+                with self._deps.engine.begin() as conn:
+                    schedule.give_back(conn, ids[number:])
+                return
 
     def wait(self, seconds: float) -> None:
         """Raises Stopped when the worker has let go."""

@@ -4,7 +4,7 @@ A job may run twice or late without harm: what is due stands in the database, an
 connection.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime, time, timedelta, tzinfo
 from typing import NamedTuple
 
@@ -24,13 +24,15 @@ log = structlog.get_logger()
 TICK_S = 15
 #: Due connections handed out in one transaction, and such transactions in one tick.
 BATCH, BATCHES_MAX = 1_000, 1_000
+#: Messages that one such batch becomes at most, because a message costs more than to find what is due.
+GROUPS = 100
 #: The clock's sign of life in the ledger, and how often it gives one.
 CLOCK, BEAT = "clock", timedelta(minutes=1)
 SILENCE_MAX = timedelta(minutes=3)
 
 
-def tick(deps: Deps, dispatch: Callable[[int], None]) -> int:
-    """Hand every connection that is due to `dispatch`. Answers how many.
+def tick(deps: Deps, dispatch: Callable[[Sequence[int]], None]) -> int:
+    """Hand every connection that is due to `dispatch`, alone or, where many are, a few at a time. Answers how many.
 
     Raises what `dispatch` raises; the connections that it did not take are due again.
     """
@@ -48,12 +50,12 @@ def tick(deps: Deps, dispatch: Callable[[int], None]) -> int:
     return handed
 
 
-def _dispatch(deps: Deps, due: list[int], dispatch: Callable[[int], None]) -> None:
-    taken = 0
+def _dispatch(deps: Deps, due: list[int], dispatch: Callable[[Sequence[int]], None]) -> None:
+    taken, size = 0, max(1, len(due) // GROUPS)
     try:
-        for connection_id in due:
-            dispatch(connection_id)
-            taken += 1
+        while taken < len(due):
+            dispatch(due[taken : taken + size])
+            taken += size
     finally:
         if taken < len(due):
             with deps.engine.begin() as conn:

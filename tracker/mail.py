@@ -224,7 +224,6 @@ class _Talk:
         code, answer = self.smtp.getreply()
         if not 200 <= code < 600:
             raise smtplib.SMTPServerDisconnected
-        self.handed_over = False
         if code >= 300:
             self.refused(code, answer, Refused)
         taken()

@@ -88,9 +88,13 @@ def _is_dead(leased_by: str) -> bool:
 
 
 def _began(pid: int) -> str:
-    """When a process began, as Linux counts (proc_pid_stat(5), field 22), or "": containers use the same ids again."""
+    """When a process began, as Linux counts (proc_pid_stat(5), field 22), or "": containers use the same ids again.
+
+    A process that ended, but whose parent has not looked yet, "ended".
+    """
     try:
-        return Path(f"/proc/{pid}/stat").read_text("utf-8", "replace").rpartition(")")[2].split()[19]
+        fields = Path(f"/proc/{pid}/stat").read_text("utf-8", "replace").rpartition(")")[2].split()
+        return "ended" if fields[0] in "ZX" else fields[19]
     except (OSError, IndexError):
         return ""
 

@@ -8,6 +8,7 @@ A page is one transaction, and none is open while the provider answers.
 
 import gc
 import random
+import time
 from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
@@ -42,6 +43,10 @@ from tracker.store.database import database_errors, explained, reading
 from tracker.store.writes import connection_t, earning_t, run_t, state_t
 
 Outcome = Literal["ok", "partial", "failed"]
+#: A run that somebody stopped is no failure: it stays due.
+INTERRUPTED = UnexpectedData("interrupted.", hint="The next sync goes on from here.")
+#: Seconds between tries to write down how a run ended, when the database went away under it.
+RECORD_AGAIN_S = (1.0, 4.0, 15.0)
 #: A full list that held fewer rows than this may become empty; a longer one is doubted.
 EMPTY_MAX = 5
 
@@ -112,9 +117,12 @@ def sync(
         run.read()
     except (TrackerError, DBAPIError) as error:
         trouble = error
+    except Exception as error:
+        fault = UnexpectedData(f"the tracker stumbled ({type(error).__name__}).", hint="Nothing was lost; see its log.")
+        _finish(deps, row, int(run_id), now, lease, report, fault)
+        raise
     except BaseException:
-        interrupted = UnexpectedData("interrupted.", hint="The next sync goes on from here.")
-        _finish(deps, row, int(run_id), now, lease, report, interrupted)
+        _finish(deps, row, int(run_id), now, lease, report, INTERRUPTED)
         raise
     _finish(deps, row, int(run_id), now, lease, report, trouble)
     return report
@@ -210,6 +218,7 @@ class _Run:
             if not leg.single:
                 raise
         with self.deps.engine.begin() as conn:
+            self._keep_lease(conn)
             if whole and (leg.snapshot or leg.window):
                 self.withdraw_unseen(conn, resource, leg, seen)
             if leg.payout:
@@ -225,6 +234,10 @@ class _Run:
         self, resource: Resource, leg: Leg, step: Step, page: Page, following: Step | None, place: "_Place"
     ) -> tuple[Sequence[str], bool]:
         """Write one page in one transaction. Answers the ids of its rows and whether nothing in it was new."""
+        if not page.rows and following is None:  # most answers of most days: that it was read is noted with its leg
+            self.report.add(Taken())
+            self._tell(resource, leg)
+            return (), True
         key = f"{leg.key}|{digest(msgspec.json.encode(step)).hex()}"
         mark = digest(page.body)
         full = leg.snapshot or leg.window is not None  # these need the ids of every row
@@ -393,15 +406,23 @@ def _finish(
         name: getattr(report, name)
         for name in ("outcome", "pages", "rows", "new", "changed", "quarantined", "error", "message")
     }
-    try:
-        with deps.engine.begin() as conn:
-            if "paused_at" not in values:
-                report.next_sync_at = schedule.next_time(conn, row.id, now, deps.settings.zone, pause)
-            schedule.release(conn, row.id, lease, values | {"next_sync_at": report.next_sync_at})
-            conn.execute(update(run_t).where(run_t.c.id == run_id).values(finished_at=now, **counts))
-    except DBAPIError as error:  # the lease runs out by itself, and the next run closes this one
-        if trouble is None:
-            report.outcome, report.error, report.message = "failed", type(error).__name__, _told(error, deps.engine)
+    for wait_s in (*RECORD_AGAIN_S, None):
+        try:
+            with deps.engine.begin() as conn:
+                if trouble is INTERRUPTED:
+                    values, report.next_sync_at = {}, row.next_sync_at
+                elif "paused_at" not in values:
+                    report.next_sync_at = schedule.next_time(conn, row.id, now, deps.settings.zone, pause)
+                schedule.release(conn, row.id, lease, values | {"next_sync_at": report.next_sync_at})
+                conn.execute(update(run_t).where(run_t.c.id == run_id).values(finished_at=now, **counts))
+            return
+        except DBAPIError as error:
+            if wait_s is None:  # the lease runs out by itself, and the next run closes this one
+                if trouble is None:
+                    told = _told(error, deps.engine)
+                    report.outcome, report.error, report.message = "failed", type(error).__name__, told
+                return
+        (deps.sleep or time.sleep)(wait_s)
 
 
 def _told(trouble: BaseException, engine: Engine) -> str:

@@ -2,7 +2,7 @@
 
 import logging
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from threading import Event
@@ -26,7 +26,7 @@ class Again(BaseTrigger):  # type: ignore[misc] # that package carries no types
         return now if previous_fire_time is None else now + LOOK
 
 
-def start(deps: Deps, dispatch: Callable[[int], None]) -> BackgroundScheduler:
+def start(deps: Deps, dispatch: Callable[[Sequence[int]], None]) -> BackgroundScheduler:
     """Start a clock thread. `dispatch` is the one difference between one process and many."""
     logging.getLogger("apscheduler").setLevel(logging.ERROR)  # a look that takes longer than `LOOK` is no trouble
     clock = BackgroundScheduler(

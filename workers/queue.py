@@ -5,6 +5,7 @@ one that comes twice finds the lease taken or nothing due. So nothing here retri
 """
 
 import sys
+from collections.abc import Sequence
 from typing import Any
 
 from tracker import pulse
@@ -48,12 +49,12 @@ def queue(settings: Settings) -> Any:
     return app
 
 
-def send(app: Any, connection_id: int) -> None:
-    """Ask the workers to sync a connection. Raises ConfigError when Redis does not take it."""
+def send(app: Any, ids: Sequence[int]) -> None:
+    """Ask a worker to sync connections, one after the other. Raises ConfigError when Redis does not take it."""
     from kombu.exceptions import OperationalError
 
     try:
-        app.send_task("sync", (connection_id,), expires=HAND_OUT.total_seconds())
+        app.send_task("sync", (list(ids),), expires=HAND_OUT.total_seconds())
     except OperationalError:  # its text may hold the address
         why = "Redis does not take messages, so no sync is handed to a worker."
         hint = "See that it runs (TRACKER_REDIS_URL), and workers too. Nothing is lost; the clock goes on trying."

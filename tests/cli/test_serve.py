@@ -96,9 +96,9 @@ def test_two_on_one_ledger_read_every_row_once(process: Process, connected: Worl
 def test_a_pool_reads_a_connection_at_most_once_at_a_time(connected: World, held: Held) -> None:
     pool, row = Pool(connected.deps, threads=4), connected.connection("network")
     for _ in range(5):
-        pool.dispatch(row.id)
+        pool.dispatch([row.id])
     assert held.reached.wait(30)
-    pool.dispatch(row.id)
+    pool.dispatch([row.id])
     held.go.set()
     assert soon(connected, lambda: connected.connection("network").as_of is not None)
     assert connected.ask("select count(*) from sync_run") == [(1,)]
@@ -108,15 +108,15 @@ def test_a_pool_reads_a_connection_at_most_once_at_a_time(connected: World, held
 def test_a_stopped_pool_ends_a_run_after_its_page_and_takes_no_new_one(connected: World, held: Held) -> None:
     pool, row = Pool(connected.deps, threads=1), connected.connection("network")
     connected.add("bank")
-    pool.dispatch(row.id)
+    pool.dispatch([row.id])
     assert held.reached.wait(30)
-    pool.dispatch(connected.connection("bank").id)
+    pool.dispatch([connected.connection("bank").id])
     pool.stop()
     held.go.set()
     assert soon(connected, lambda: connected.connection("network").leased_by is None)
     assert connected.ask("select outcome from sync_run") == [("failed",)]
     assert len(connected.earnings()) == 6
-    pool.dispatch(row.id)
+    pool.dispatch([row.id])
 
 
 def test_a_stopped_pool_does_not_wait_for_another_try(connected: World) -> None:
@@ -128,7 +128,7 @@ def test_a_stopped_pool_does_not_wait_for_another_try(connected: World) -> None:
 
     connected.provider.answers[PATH] = busy
     pool = Pool(connected.deps, threads=1)
-    pool.dispatch(connected.connection("network").id)
+    pool.dispatch([connected.connection("network").id])
     assert asked.wait(30)
     pool.stop()
     assert soon(connected, lambda: connected.connection("network").leased_by is None, seconds=10)

@@ -102,6 +102,22 @@ def test_a_token_is_put_and_asked_for_as_the_provider_wants_it() -> None:
     ]
 
 
+def test_a_password_is_sent_only_when_no_refresh_token_is_taken() -> None:
+    class Forgetful(Endpoint):
+        def post(self, url: str, form: Any, headers: Any) -> Any:
+            if form.get("refresh_token") == "r2":
+                raise AuthRejected("expired")
+            return super().post(url, form, headers)
+
+    tokens = Forgetful(*({"access_token": f"a{n}", "refresh_token": f"r{n}", "expires_in": 30} for n in (1, 2, 3)))
+    scheme = token("https://login.example/token", lambda keys: {"password": keys["key"]}, refreshed=True)
+    for number in (1, 2, 3):
+        assert put(scheme, tokens).headers == {"Authorization": f"Bearer a{number}"}
+    forms = [form for what, form in tokens.happened if what == "asked"]
+    assert forms == [{"password": "k"}, {"grant_type": "refresh_token", "refresh_token": "r1"}, {"password": "k"}]
+    assert tokens.stored["refresh_token"] == "r3"
+
+
 def test_a_rotated_refresh_token_is_saved_before_the_access_token_is_used() -> None:
     tokens = Endpoint({"access_token": "a1", "expires_in": 60, "refresh_token": "r1"}, {"access_token": "a2"})
     scheme = refresh_token("https://api.example/token", "key", "secret", "refresh")

@@ -5,6 +5,7 @@ import ssl
 import threading
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -21,14 +22,17 @@ from tests.world import Unhurried
 from tracker.connect.auth import client_credentials, query
 from tracker.connect.connector import Connector, Details, Resource
 from tracker.connect.fetch import Client, Limits, base_url, post_form
+from tracker.connect.paging import page_header, page_number, single_page
 from tracker.connect.plans import Leg
 from tracker.connect.replay import MemoryTokens
+from tracker.connect.rows import csv_as_json, decode
 from tracker.connect.session import http_session
 from tracker.errors import (
     AuthRejected,
     NotFound,
     ProviderError,
     RateLimited,
+    RightMissing,
     Unavailable,
     UnexpectedData,
     UsageError,
@@ -70,6 +74,55 @@ def client(server: Server) -> Iterator[Open]:
 
 def resource(**more: Any) -> Resource:
     return msgspec.structs.replace(network.resource("commissions"), **more)
+
+
+# --- pages ---
+
+
+def test_a_provider_that_ignores_the_page_number_is_found_out(client: Open, provider: Provider) -> None:
+    provider.always("/commissions", Reply.json({"rows": [earning("c1")]}))
+    numbered = resource(paging=page_number())
+    with pytest.raises(UnexpectedData, match="same page twice"):
+        list(client().pages(numbered, Leg(key="all")))
+    assert len(provider.asked) == 2
+
+
+def test_an_answer_that_is_no_json_is_converted_before_it_is_split(client: Open, provider: Provider) -> None:
+    provider.always("/commissions", Reply(b"Id,Commission\r\nc1,1.10\r\n"))
+    table = resource(paging=single_page, rows="", convert=csv_as_json)
+    pages = list(client().pages(table, Leg(key="all")))
+    assert [bytes(row) for _, page, _ in pages for row in page.rows] == [b'{"id":"c1","commission":"1.10"}']
+
+
+def test_a_page_number_in_a_header_is_sent(client: Open, provider: Provider) -> None:
+    provider.answers["/commissions"] = lambda asked: Reply.json(
+        {"rows": [earning(asked.headers["page"])]}, 206 if asked.headers["page"] != "3" else 200
+    )
+    pages = list(client().pages(resource(paging=page_header("Page", more=206)), Leg(key="all")))
+    assert [page.status for _, page, _ in pages] == [206, 206, 200]
+
+
+def test_a_doubtful_refusal_is_believed_the_second_time(client: Open, provider: Provider) -> None:
+    doubtful = msgspec.structs.replace(network, doubtful=(403,))
+    answers = [Reply(b"API key is not valid", 403)] * 2
+    provider.answers["/commissions"] = lambda asked: answers.pop()
+    with pytest.raises(RightMissing, match="API key is not valid"):
+        client(doubtful).send("/commissions", {})
+    assert answers == []
+    answers += [Reply.json({"rows": []}), Reply(b"too many", 403)]
+    assert client(doubtful).send("/commissions", {}).status == 200
+
+
+def test_what_a_provider_says_in_plain_text_is_passed_on(client: Open, provider: Provider) -> None:
+    seen: list[Any] = []
+    explained = msgspec.structs.replace(network, explain=lambda status, said: seen.append(said))
+    provider.always("/commissions", Reply(b"Too fast: 5 requests per minute", 403))
+    with pytest.raises(RightMissing, match="Too fast"):
+        client(explained).send("/commissions", {})
+    provider.always("/commissions", Reply(b"<html>blocked</html>", 403))
+    with pytest.raises(Unavailable):
+        client(explained, limits=Limits(tries=1)).send("/commissions", {})
+    assert seen == ["Too fast: 5 requests per minute", None]
 
 
 # --- addresses ---
@@ -363,3 +416,17 @@ def test_an_option_that_is_missing_in_an_address_is_named(client: Open) -> None:
 
     with pytest.raises(ConfigError, match="lacks 'account'"):
         client().send("/{account}/commissions", {})
+
+
+def test_what_an_answer_says_beside_its_rows_can_belong_to_each_of_them(
+    client: Open, server: Server, provider: Provider
+) -> None:
+    report = resource(params={"in": "{money}", "sort": "asc"}, carry=("currency", "note"))
+    provider.always("/commissions", Reply.json({"currency": "SEK", "rows": [{"id": "a"}, {"id": "b", "net": 2.50}]}))
+    reader = client(options={"base_url": server.url, "money": "SEK"})
+    [(_, page, _)] = list(reader.pages(report, LEG))
+    assert [decode(row) for row in page.rows] == [
+        {"id": "a", "currency": "SEK"},
+        {"id": "b", "net": Decimal("2.5"), "currency": "SEK"},
+    ]
+    assert {"in": "SEK", "sort": "asc"}.items() <= provider.asked[-1].query.items()

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from requests.structures import CaseInsensitiveDict
 
-from tracker.connect.paging import Pager, Step, cursor, next_link, offset, page_number, single_page
+from tracker.connect.paging import Pager, Step, cursor, next_link, offset, page_header, page_number, single_page
 from tracker.connect.rows import Page
 from tracker.errors import UnexpectedData
 
@@ -77,15 +77,31 @@ def kinds(rows: list[int], size: int) -> dict[str, tuple[Pager, Answer]]:
         query = dict(pair.split("=") for pair in (step.url or "").partition("?")[2].split("&") if pair) | step.params
         start = int(query.get("from", 0))
         link = f"https://api.example/list?from={start + size}" if start + size < len(rows) else None
-        return page(part(rows, start, size), links_next=link, envelope={"links.next": link})
+        return page(part(rows, start, size), links_next=link, envelope={"links.next": link, "links.first": "/list"})
+
+    def without_links(step: Step) -> Page:
+        return page(part(rows, int(step.params.get("offset", "0")), size), envelope={})
+
+    def by_header(step: Step) -> Page:
+        end = int(step.headers["Page"]) * size
+        return page(part(rows, end - size, size), status=206 if end < len(rows) else 200)
 
     def by_offset(step: Step) -> Page:
         start = int(step.params["offset"])
         return page(part(rows, start, size), envelope={"more": start + size < len(rows)})
 
+    def by_told_offset(step: Step) -> Page:
+        start = int(step.params["offset"])
+        return page(part(rows, start, size), envelope={"offset": start, "limit": size})
+
     limit = ("limit", size)
+    linked = next_link(path="links.next", size=limit, unlinked=("links.first", "offset"))
     return {
         "number": (page_number(size=limit), by_number(rows, size, 1)),
+        "number of pages that are smaller than asked for": (
+            page_number(size=("limit", 100), short=size),
+            by_number(rows, size, 1),
+        ),
         "number until empty": (page_number(), by_number(rows, size, 1)),
         "number from zero": (page_number(first=0, size=limit), by_number(rows, size, 0)),
         "number to a total": (
@@ -100,7 +116,9 @@ def kinds(rows: list[int], size: int) -> dict[str, tuple[Pager, Answer]]:
             page_number(total_header="X-Pages"),
             by_number(rows, size, 1, headers=in_header),
         ),
+        "number in a header": (page_header("Page", more=206), by_header),
         "offset": (offset(size=limit), by_offset),
+        "offset of pages that are smaller than asked for": (offset(size=("limit", 100), told=True), by_told_offset),
         "offset while more": (offset(size=("limit", 100), more="more"), by_offset),
         "cursor": (cursor("after", next="next"), by_cursor),
         "cursor while more": (cursor("after", next="next", more="more", size=limit), by_cursor),
@@ -109,6 +127,8 @@ def kinds(rows: list[int], size: int) -> dict[str, tuple[Pager, Answer]]:
         "last row until empty": (cursor("after", last_row="id"), by_cursor),
         "link in a header": (next_link(header=True, size=limit), by_link),
         "link in the answer": (next_link(path="links.next"), by_link),
+        "link in the answer, if there are links": (linked, by_link),
+        "no link in the answer, if there are links": (linked, without_links),
     }
 
 
@@ -171,3 +191,8 @@ def test_a_link_that_is_only_a_query_becomes_parameters() -> None:
     answers = iter([page([1], envelope={"next": "?cursor=a%20b&limit=5"}), page([2], envelope={"next": None})])
     steps = walk(next_link(path="next"), lambda step: next(answers))
     assert steps[1][0] == Step({"cursor": "a b", "limit": "5"})
+
+
+def test_a_provider_that_does_not_skip_is_not_read_for_ever() -> None:
+    with pytest.raises(UnexpectedData, match="skip 2 rows and did not"):
+        walk(offset(size=("limit", 2), told=True), lambda step: page([1, 2], envelope={"offset": 0, "limit": 2}))

@@ -12,7 +12,7 @@ from hypothesis import given
 from tests.pretend import network
 from tracker.connect.fields import text
 from tracker.connect.normalise import prepare
-from tracker.connect.rows import Page, decode, digest, encode, scrub, split
+from tracker.connect.rows import Page, csv_as_json, decode, digest, encode, scrub, split
 from tracker.errors import UnexpectedData
 
 NUMBERS = st.integers(-(10**30), 10**30) | st.decimals(allow_nan=False, allow_infinity=False, places=6)
@@ -130,3 +130,17 @@ def test_a_connectors_function_that_stumbles_faults_just_the_row() -> None:
     assert b"email" not in tidied.kept
     strange = prepare(msgspec.structs.replace(usual, row_id=text("a.b")), b'{"a": [1]}', str, lambda row: row)
     assert (strange.key, str(strange.fault)) == ("", "id: 'a.b' is missing")
+
+
+def test_csv_becomes_rows_by_the_names_of_its_columns() -> None:
+    text = '\ufeff"Payment ID",Total Commission (Paid)\r\n7,"1,234.50"\r\n\r\n8,"two\nlines"\n'
+    assert decode(csv_as_json(text.encode(), "payment_id")) == [
+        {"payment_id": "7", "total_commission_paid": "1,234.50"},
+        {"payment_id": "8", "total_commission_paid": "two\nlines"},
+    ]
+
+
+@pytest.mark.parametrize("body", [b"", b"You cannot request more", b"id\n1", b'"a', b"\xff\xfe\n"])
+def test_what_is_no_report_is_refused(body: bytes) -> None:
+    with pytest.raises(UnexpectedData):
+        csv_as_json(body, "payment_id")

@@ -1,6 +1,6 @@
 """The clock: looks for due connections and jobs at once and again, whatever happens to the time of the machine."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -25,16 +25,16 @@ def world(tmp_path: Path) -> Iterator[World]:
 
 def test_a_due_connection_is_handed_out_as_soon_as_the_clock_starts(world: World) -> None:
     row = world.add("network")
-    handed: Queue[int] = Queue()
+    handed: Queue[Sequence[int]] = Queue()
     running = clock.start(world.deps, handed.put)
     try:
-        assert handed.get(timeout=20) == row.id
+        assert handed.get(timeout=20) == [row.id]
     finally:
         running.shutdown(wait=True)
 
 
 def test_the_clock_looks_for_due_connections_and_for_every_job(world: World) -> None:
-    running = clock.start(world.deps, lambda connection_id: None)
+    running = clock.start(world.deps, lambda ids: None)
     try:
         found = {job.id: job for job in running.get_jobs()}
     finally:
@@ -44,30 +44,30 @@ def test_the_clock_looks_for_due_connections_and_for_every_job(world: World) -> 
 
 @pytest.mark.parametrize("ahead", [timedelta(hours=1), timedelta(days=366)])
 def test_a_machine_whose_time_was_set_back_looks_at_once(world: World, ahead: timedelta) -> None:
-    handed: Queue[int] = Queue()
+    handed: Queue[Sequence[int]] = Queue()
     running = clock.start(world.deps, handed.put)
     try:
         running.get_job("tick").modify(next_run_time=datetime.now(UTC) + ahead)  # as it was planned by the wrong time
         row = world.add("network")
         clock.wake(running, datetime.now(UTC))
-        assert handed.get(timeout=20) == row.id
+        assert handed.get(timeout=20) == [row.id]
         assert running.get_job("tick").next_run_time < datetime.now(UTC) + timedelta(minutes=1)
     finally:
         running.shutdown(wait=True)
 
 
 def test_a_machine_whose_time_was_set_forward_by_a_year_looks_once(world: World) -> None:
-    handed: Queue[int] = Queue()
+    handed: Queue[Sequence[int]] = Queue()
     row = world.add("network")
     running = clock.start(world.deps, handed.put)
     try:
-        assert handed.get(timeout=20) == row.id
+        assert handed.get(timeout=20) == [row.id]
         past = datetime.now(UTC) - timedelta(days=366)
         assert clock.Again().get_next_fire_time(past, datetime.now(UTC)) > datetime.now(UTC)
         running.get_job("tick").modify(next_run_time=past)
         with world.engine.begin() as conn:
             schedule.give_back(conn)
-        assert handed_again(running, handed) == row.id
+        assert handed_again(running, handed) == [row.id]
     finally:
         running.shutdown(wait=True)
     assert handed.empty()
@@ -75,7 +75,7 @@ def test_a_machine_whose_time_was_set_forward_by_a_year_looks_once(world: World)
 
 def test_a_clock_is_kept_going_until_it_is_stopped(world: World) -> None:
     stopped = Event()
-    running = clock.start(world.deps, lambda connection_id: stopped.set())
+    running = clock.start(world.deps, lambda ids: stopped.set())
     try:
         world.add("network")
         running.get_job("tick").modify(next_run_time=datetime.now(UTC))
@@ -84,7 +84,7 @@ def test_a_clock_is_kept_going_until_it_is_stopped(world: World) -> None:
         running.shutdown(wait=True)
 
 
-def handed_again(running: Any, handed: "Queue[int]") -> int:
+def handed_again(running: Any, handed: "Queue[Sequence[int]]") -> Sequence[int]:
     """What the next tick hands out; one that comes while another still runs is left out, so it is asked for anew."""
     for _ in range(100):
         running.get_job("tick").modify(next_run_time=datetime.now(UTC))
@@ -95,16 +95,16 @@ def handed_again(running: Any, handed: "Queue[int]") -> int:
 
 def test_a_tick_in_trouble_does_not_stop_the_clock(world: World) -> None:
     row = world.add("network")
-    handed: Queue[int] = Queue()
+    handed: Queue[Sequence[int]] = Queue()
 
-    def dispatch(connection_id: int) -> None:
-        handed.put(connection_id)
+    def dispatch(ids: Sequence[int]) -> None:
+        handed.put(ids)
         raise RuntimeError("no thread is free")
 
     running = clock.start(world.deps, dispatch)
     try:
-        assert handed.get(timeout=20) == row.id
-        assert handed_again(running, handed) == row.id
+        assert handed.get(timeout=20) == [row.id]
+        assert handed_again(running, handed) == [row.id]
     finally:
         running.shutdown(wait=True)
     with reading(world.engine) as conn:

@@ -5,6 +5,7 @@ import json
 import os
 import threading
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,8 @@ import pytest
 import redis
 
 from tests.workers.servers import OwnRedis, free_port
-from tracker import pulse
+from tests.world import World
+from tracker import jobs, pulse
 from tracker.connect.connector import Rate
 from tracker.connect.pace import Pace
 from tracker.errors import ConfigError, RateLimited
@@ -33,17 +35,17 @@ def messages(url: str) -> list[dict[str, Any]]:
         return [json.loads(message) for message in client.lrange("tracker", 0, -1)]
 
 
-def test_a_message_holds_the_number_of_a_connection_and_nothing_else(redis_url: str) -> None:
-    send(queue(Settings(redis_url=redis_url)), 7)
+def test_a_message_holds_the_numbers_of_connections_and_nothing_else(redis_url: str) -> None:
+    send(queue(Settings(redis_url=redis_url)), [7, 8])
     [message] = messages(redis_url)
     assert message["content-type"] == "application/json"
-    assert json.loads(base64.b64decode(message["body"]))[:2] == [[7], {}]
+    assert json.loads(base64.b64decode(message["body"]))[:2] == [[[7, 8]], {}]
     assert message["headers"]["task"] == "sync"
 
 
 def test_a_message_lives_as_long_as_its_hand_out(redis_url: str) -> None:
     """Else they would pile up while no worker runs, for the clock hands out anew what nobody took."""
-    send(queue(Settings(redis_url=redis_url)), 7)
+    send(queue(Settings(redis_url=redis_url)), [7, 8])
     [message] = messages(redis_url)
     assert message["headers"]["expires"] is not None
     assert HAND_OUT.total_seconds() == 900
@@ -74,20 +76,20 @@ def test_a_redis_that_does_not_answer_is_told_without_its_password() -> None:
     app = queue(Settings(redis_url=f"redis://:secret-word@127.0.0.1:{free_port()}/0"))
     for _ in range(2):
         with pytest.raises(ConfigError, match="Redis does not take messages") as told:
-            send(app, 7)
+            send(app, [7])
         assert "secret-word" not in str(told.value)
         assert told.value.__suppress_context__
 
 
 def test_a_clock_sends_again_over_a_connection_that_broke(own: OwnRedis) -> None:
     app = queue(Settings(redis_url=own.url))
-    send(app, 7)
+    send(app, [7])
     own.stop()
     with pytest.raises(ConfigError):
-        send(app, 8)
+        send(app, [8])
     own.start()
-    send(app, 9)
-    assert [json.loads(base64.b64decode(message["body"]))[0] for message in messages(own.url)] == [[9]]
+    send(app, [9])
+    assert [json.loads(base64.b64decode(message["body"]))[0] for message in messages(own.url)] == [[[9]]]
 
 
 def test_limits_of_calls_are_kept_again_when_redis_has_lost_them(own: OwnRedis) -> None:
@@ -121,6 +123,19 @@ def test_a_process_ends_its_wait_when_its_worker_lets_go_or_dies(tmp_path: Path)
         hand.wait(30.0)
     told.join()
     hand.let_go()  # asked twice
+
+
+def test_what_a_stopping_worker_was_handed_and_had_not_begun_is_due_again(tmp_path: Path) -> None:
+    with World(f"sqlite:///{tmp_path}/tracker.db", tmp_path / "data") as world:
+        world.now = datetime.now(UTC)
+        ids = [world.add("network", f"n{number}").id for number in range(3)]
+        handed: list[int] = []
+        assert jobs.tick(world.deps, handed.extend) == 3
+        hand = Hand(world.deps.settings)
+        hand.let_go()
+        hand.sync(handed)
+        assert jobs.tick(world.deps, handed.extend) == 3
+        assert (handed, world.provider.asked) == (ids * 2, [])
 
 
 def test_a_process_is_alive_while_it_is_heard_from(

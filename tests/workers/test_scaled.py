@@ -107,7 +107,7 @@ class Machine:
 
     def send(self, slug: str) -> None:
         settings = Settings(data_dir=self.world.folder, redis_url=self.redis_url)
-        send(queue(settings), self.world.connection(slug).id)
+        send(queue(settings), [self.world.connection(slug).id])
 
     def read(self, slug: str) -> bool:
         row = self.world.connection(slug)

@@ -4,6 +4,7 @@ import os
 import signal
 import sys
 import threading
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from threading import Event, Lock
 from time import monotonic
@@ -16,16 +17,13 @@ from tracker import connections, jobs, schedule
 from tracker.cli.ground import open_ledger, out
 from tracker.cli.schedule import Agenda
 from tracker.connections import Deps
+from tracker.hand import Stopped
 from tracker.hours import interval_text
 from tracker.launch import configure_log
 from workers import clock
 
 #: What a provider may still take to answer when everything else has stopped.
 PATIENCE_S = 5.0
-
-
-class Stopped(BaseException):  # no error, so nothing that handles errors holds it up
-    """Ends a sync between two pages, or while it waits to try again."""
 
 
 class Pool:
@@ -38,12 +36,13 @@ class Pool:
         self._busy: set[int] = set()
         self._lock = Lock()
 
-    def dispatch(self, connection_id: int) -> None:
+    def dispatch(self, ids: Sequence[int]) -> None:
         with self._lock:
-            if connection_id in self._busy or self._stopped.is_set():
-                return
-            self._busy.add(connection_id)
-            self._threads.submit(self._run, connection_id)
+            for connection_id in ids:
+                if connection_id in self._busy or self._stopped.is_set():
+                    continue
+                self._busy.add(connection_id)
+                self._threads.submit(self._run, connection_id)
 
     def _run(self, connection_id: int) -> None:
         try:

@@ -122,7 +122,8 @@ def database_errors(engine: Engine) -> Iterator[None]:
 def explained(error: DBAPIError, engine: Engine) -> ConfigError:
     """What is wrong with the database and what to do, in one line."""
     what = str(error.orig).strip().splitlines()[0] if error.orig else type(error).__name__
-    where = engine.url.database if engine.url.get_backend_name() == "sqlite" else engine.url.host
+    url = engine.url
+    where = url.database if url.get_backend_name() == "sqlite" else url.host or url.database
     lower = what.lower()
     if "locked" in lower:
         hint = "Another process is writing; try again. If it stays locked, look for a hanging tracker process."
