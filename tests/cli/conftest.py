@@ -4,6 +4,7 @@ import io
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
@@ -114,3 +115,13 @@ def connected(world: World) -> World:
     world.now = ground.now()
     world.add("network")
     return world
+
+
+def soon(world: World, holds: Callable[[], bool], seconds: float = 30) -> bool:
+    """Whether it comes true within so many seconds."""
+    deadline, pause = time.monotonic() + seconds, Event()
+    while not holds():
+        if time.monotonic() > deadline:
+            return False
+        pause.wait(0.02)
+    return True

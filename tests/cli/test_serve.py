@@ -2,7 +2,6 @@
 
 import signal
 import time
-from collections.abc import Callable
 from datetime import timedelta
 from threading import Event
 from typing import Any
@@ -10,22 +9,12 @@ from typing import Any
 import pytest
 from sqlalchemy import update
 
-from tests.cli.conftest import PATH, Held, Process
+from tests.cli.conftest import PATH, Held, Process, soon
 from tests.pretend import Asked, Reply
 from tests.world import World
 from tracker import connections
 from tracker.cli.serve import Pool, schedule_told
 from tracker.store.writes import connection_t
-
-
-def soon(world: World, holds: Callable[[], bool], seconds: float = 30) -> bool:
-    """Whether it comes true within so many seconds."""
-    deadline, pause = time.monotonic() + seconds, Event()
-    while not holds():
-        if time.monotonic() > deadline:
-            return False
-        pause.wait(0.02)
-    return True
 
 
 def put(world: World, **values: Any) -> None:

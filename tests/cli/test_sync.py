@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.conftest import PATH, Command, Held, Process
+from tests.cli.conftest import PATH, Command, Held, Process, soon
 from tests.pretend import KEY, Reply
 from tests.world import World
 
@@ -87,6 +87,33 @@ def test_ctrl_c_ends_in_one_line_and_the_next_sync_goes_on(
     held.go.set()
     code, said, _ = command("sync")
     assert (code, said.endswith(" 4 new, 0 changed\n")) == (0, True)
+    assert len(connected.earnings()) == 7
+
+
+def test_a_slow_provider_keeps_nobody_waiting_and_the_lines_come_in_order(
+    process: Process, connected: World, held: Held
+) -> None:
+    connected.add("bank", "zebra")
+    running = process("sync")
+    assert held.reached.wait(30)
+    assert soon(connected, lambda: connected.connection("zebra").as_of is not None)
+    held.go.set()
+    first, second = running.communicate(timeout=30)[0].splitlines()
+    assert (first.split(":")[0], second.split(":")[0], running.returncode) == ("network", "zebra", 0)
+
+
+def test_ctrl_c_does_not_wait_for_one_slow_provider_of_several(
+    process: Process, command: Command, connected: World, held: Held
+) -> None:
+    connected.add("bank", "zebra")
+    running = process("sync")
+    assert held.reached.wait(30)
+    assert soon(connected, lambda: connected.connection("zebra").as_of is not None)
+    running.send_signal(signal.SIGINT)
+    said, error = running.communicate(timeout=30)
+    assert (running.returncode, said, error) == (130, "", "tracker: stopped; what was written is safe.\n")
+    held.go.set()
+    assert command("sync")[0] == 0
     assert len(connected.earnings()) == 7
 
 

@@ -22,7 +22,10 @@ if TYPE_CHECKING:
     from tracker.connections import Deps
     from tracker.settings import Settings
 
-PARTIAL, FAILED, USAGE = 1, 2, 64
+PARTIAL, FAILED, USAGE, INTERRUPTED = 1, 2, 64, 130
+STOPPED = "tracker: stopped; what was written is safe."
+#: Seconds that a provider may still take to answer when everything else has stopped.
+PATIENCE_S = 5.0
 
 
 class Output(Console):

@@ -11,7 +11,7 @@ from typing import Any
 import typer
 from typer.core import TyperCommand, TyperGroup
 
-from tracker.cli.ground import FAILED, USAGE, err, fail, opened
+from tracker.cli.ground import FAILED, INTERRUPTED, STOPPED, USAGE, err, fail, opened
 from tracker.errors import TrackerError
 
 #: Every command with its line in `tracker --help`. The module of that name is imported when it is called, because all
@@ -41,9 +41,6 @@ COMMANDS = {
     "restore": "Put a backup into an empty ledger.",
     "key": "Change the key that seals credentials.",
 }
-
-
-INTERRUPTED = 130
 
 
 class Commands(TyperGroup):
@@ -121,7 +118,7 @@ def run() -> None:
     except Exception as error:
         raise SystemExit(_told(error)) from None
     if code == INTERRUPTED:  # typer's word for Ctrl-C
-        err.print("tracker: stopped; what was written is safe.")
+        err.print(STOPPED, markup=False)
     raise SystemExit(code if isinstance(code, int) else 0)
 
 

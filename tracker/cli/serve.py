@@ -14,16 +14,13 @@ import msgspec
 import typer
 
 from tracker import connections, jobs, schedule
-from tracker.cli.ground import open_ledger, out
+from tracker.cli.ground import PATIENCE_S, open_ledger, out
 from tracker.cli.schedule import Agenda
 from tracker.connections import Deps
 from tracker.hand import Stopped
 from tracker.hours import interval_text
 from tracker.launch import configure_log
 from workers import clock
-
-#: What a provider may still take to answer when everything else has stopped.
-PATIENCE_S = 5.0
 
 
 class Pool:
