@@ -129,6 +129,19 @@ def test_a_backfill_killed_at_any_point_resumes_without_loss_or_doubles(ledger: 
     assert ledger.sync("network").new == 0
 
 
+def test_a_backfill_killed_inside_a_later_window_goes_on_after_its_page(ledger: World) -> None:
+    ledger.add("network")
+    for number in range(12):  # six in each of two windows, three on a page
+        ledger.provider.put("/commissions", earning(f"c{number:02d}", START - timedelta(days=4 * number + 1)))
+    assert any(ledger.killed_at(statement, "network") and len(ledger.earnings()) == 9 for statement in range(10, 200))
+    unfinished = ledger.provider.asked[-1].query
+    ledger.provider.asked.clear()
+    ledger.later(hours=1)
+    assert ledger.sync("network").outcome == "ok"
+    assert (ledger.provider.asked[0].query, "cursor" in unfinished) == (unfinished, True)
+    assert len(ledger.earnings()) == 12
+
+
 @pytest.mark.parametrize("provider", ["bank", "feed", "network", "changes", "shop"])
 def test_what_came_between_a_kill_and_its_resume_is_read(ledger: World, provider: str) -> None:
     """Lists with the newest first: what came meanwhile stands before the page that the killed run had reached."""
