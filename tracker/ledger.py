@@ -6,6 +6,7 @@ rows that are as before cost nothing more.
 
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
+from decimal import Decimal
 from functools import lru_cache
 from typing import Any, NotRequired, TypedDict
 from zoneinfo import ZoneInfo
@@ -71,6 +72,7 @@ class Sifted(msgspec.Struct):
     known: Mapping[str, tuple[bytes, list[str] | None]]
     fresh: list[tuple[bytes, Prepared]]
     held: list[tuple[Prepared, DataError]]
+    places: Mapping[str, str] = {}  # where a row stands in the file that brought it, by its id
 
 
 def keys_of(resource: Resource, raws: Sequence[bytes | msgspec.Raw]) -> list[str]:
@@ -110,7 +112,7 @@ def sift(
 def _key(resource: Resource, raw: bytes | msgspec.Raw) -> str:
     try:
         return row_key(resource, _id_only(resource.row_id.dotted, raw))
-    except (DataError, msgspec.DecodeError, RecursionError, UnicodeDecodeError):
+    except (DataError, msgspec.DecodeError, RecursionError, UnicodeDecodeError, ArithmeticError):
         return ""
 
 
@@ -125,12 +127,12 @@ def _id_decoder(dotted: str | None) -> msgspec.json.Decoder[Any]:
     """Reads just the values at a dotted path into dicts; the whole row where the id is a function or in a list."""
     keys = dotted.split(".") if dotted else []
     if not keys or any(key.isdigit() for key in keys):
-        return msgspec.json.Decoder()
+        return msgspec.json.Decoder(float_hook=Decimal)  # as the row is decoded later: an id may be made of an amount
     kind: Any = Any
     make: Any = TypedDict  # of names that are only known now
     for key in reversed(keys):
         kind = make("Id", {key: NotRequired[kind | None]})
-    return msgspec.json.Decoder(kind)
+    return msgspec.json.Decoder(kind, float_hook=Decimal)
 
 
 def write(conn: Connection, book: Book, resource: Resource, sifted: Sifted) -> Taken:
@@ -147,7 +149,8 @@ def write(conn: Connection, book: Book, resource: Resource, sifted: Sifted) -> T
             held.append((prepared, error))
     still_held = {prepared.key for prepared, _ in held}
     writes.release(conn, book.connection_id, resource.name, [key for key in sifted.keys if key not in still_held])
-    writes.quarantine(conn, [held_row(book, resource, prepared, error) for prepared, error in held])
+    rows = [held_row(book, resource, one, error, sifted.places.get(one.key, "")) for one, error in held]
+    writes.quarantine(conn, rows)
     taken.quarantined = len(held)
     if not good:
         return taken
@@ -184,14 +187,16 @@ def made_ids(key: str, made: Sequence[records.Record]) -> list[str] | None:
     return None if ids == [key] else ids
 
 
-def held_row(book: Book, resource: Resource, prepared: Prepared, error: DataError) -> dict[str, Any]:
+def held_row(
+    book: Book, resource: Resource, prepared: Prepared, error: DataError, place: str = ""
+) -> dict[str, Any]:
     return {
         "connection_id": book.connection_id,
         "resource": resource.name,
         "fingerprint": digest(prepared.key.encode() + b"\0" + prepared.kept).hex(),
         "row_key": prepared.key,
         "payload": prepared.kept,
-        "error": str(error),
+        "error": f"{place}: {error}" if place else str(error),
         "first_seen_at": book.now,
         "last_seen_at": book.now,
         "tries": 1,
@@ -330,8 +335,11 @@ subscription_change_t: Table = tables.SubscriptionChange.__table__  # type: igno
 payout_t: Table = tables.Payout.__table__  # type: ignore[attr-defined]
 payout_item_t: Table = tables.PayoutItem.__table__  # type: ignore[attr-defined]
 program_t: Table = tables.Program.__table__  # type: ignore[attr-defined]
+bank_line_t: Table = tables.BankLine.__table__  # type: ignore[attr-defined]
 invoice_t: Table = tables.Invoice.__table__  # type: ignore[attr-defined]
 _KEY = ("connection_id", "resource", "external_id")
+#: A bank line is the same whichever connection's file it came in, and stays with the first.
+BANK_KEY = ("account", "fingerprint")
 
 
 def _write_subscriptions(conn: Connection, book: Book, resource: str, found: Mapping[str, tuple[str, Any]]) -> None:
@@ -402,6 +410,17 @@ def _write_invoices(conn: Connection, book: Book, resource: str, found: Mapping[
     )
 
 
+def write_bank_lines(conn: Connection, rows: Sequence[Mapping[str, Any]]) -> None:
+    writes.upsert(conn, bank_line_t, rows, BANK_KEY, {"connection_id", "resource", "external_id"})
+
+
+def _write_bank_lines(conn: Connection, book: Book, resource: str, found: Mapping[str, tuple[str, Any]]) -> None:
+    rows = {}
+    for _, record in found.values():
+        rows[record.account, record.fingerprint] = owned_row(book, resource, None, record)
+    write_bank_lines(conn, list(rows.values()))
+
+
 def earning_resources(connector: Connector) -> list[str]:
     """The resources of a connector that make earnings."""
     return [one.name for one in connector.resources if any(maker.record is records.Earning for maker in one.makes)]
@@ -423,4 +442,5 @@ _WRITERS: dict[type[Any], Callable[[Connection, Book, str, Mapping[str, Any]], N
     records.PayoutItem: _write_items,
     records.Program: _write_programs,
     records.Invoice: _write_invoices,
+    records.BankLine: _write_bank_lines,
 }
