@@ -1,14 +1,14 @@
 """Awin: commissions of a publisher account, changed in place while Awin validates and pays them.
 
-Source: help.awin.com, "Get List of Transactions", "Get Program Information" and "Response codes".
+Source: help.awin.com, "Get List of Transactions", "Get Program Information", "Get accounts" and "Response codes".
 """
 
 import re
 from datetime import timedelta
 
 from tracker.connect.auth import bearer
-from tracker.connect.connector import Connector, Credential, Option, Rate, Resource, make
-from tracker.connect.fields import Row, as_text, currency, flag, money, one_of, optional, text, timestamp
+from tracker.connect.connector import Connector, Credential, Discover, Option, Rate, Resource, make
+from tracker.connect.fields import Row, as_text, country, currency, flag, money, one_of, optional, text, timestamp
 from tracker.connect.plans import Axis, Full, Reread, date_windows, iso_naive
 from tracker.errors import AuthRejected, ProviderError, Unavailable
 from tracker.records import Earning, Kind, Program, Settlement, Status
@@ -87,6 +87,24 @@ connector = Connector(
     refused=refused,
     message=("description", "error"),
     payouts="from_earnings",
+    discover=(
+        Discover(
+            what="publisher accounts",
+            path="/accounts",
+            params={"type": "publisher"},
+            rows="accounts",
+            id=text("accountId"),
+            title=optional(text("accountName")),
+            fills="publisher_id",
+        ),
+        Discover(
+            what="programmes",
+            path="/publishers/{publisher_id}/programmes",
+            params={"relationship": "joined"},
+            id=text("id"),
+            title=text("name"),
+        ),
+    ),
     resources=(
         Resource(
             name="programmes",
@@ -136,7 +154,7 @@ connector = Connector(
                     validated_at=optional(timestamp("validationDate")),
                     program=text("advertiserId"),
                     product=product,
-                    country=optional(text("customerCountry")),
+                    country=country("customerCountry"),
                     sub_id=sub_id,
                     order_ref=optional(text("orderRef")),
                     payout_ref=payout,

@@ -11,7 +11,19 @@ from typing import Any
 
 from tracker.connect.auth import bearer
 from tracker.connect.connector import Connector, Credential, Option, Rate, Resource, make
-from tracker.connect.fields import Field, Row, as_text, currency, flag, money, one_of, optional, text, timestamp
+from tracker.connect.fields import (
+    Field,
+    Row,
+    as_text,
+    country,
+    currency,
+    flag,
+    money,
+    one_of,
+    optional,
+    text,
+    timestamp,
+)
 from tracker.connect.paging import cursor
 from tracker.connect.plans import Axis, Reread, date_windows, iso_z
 from tracker.connect.rows import encode
@@ -74,7 +86,6 @@ _action_status = word("actionStatus", _STATUSES)
 _validation = optional(word("validationStatus", _VALIDATIONS))
 _action_type = text("actionType")
 _original, _locking = flag("original"), timestamp("lockingDate")
-_country = optional(text("country"))
 _currency = optional(currency("$.currency"))
 _net, _net_usd = money("pubCommissionAmountPubCurrency"), money("pubCommissionAmountUsd")
 _sale, _sale_usd = optional(money("saleAmountPubCurrency")), optional(money("saleAmountUsd"))
@@ -119,11 +130,6 @@ def locked_at(row: Row) -> datetime | None:
     """The locking date is a plan until the commission is locked, and an advertiser may move it once."""
     time: datetime | None = _locking.read(row) if _action_status.read(row) is Status.APPROVED else None
     return time
-
-
-def country(row: Row) -> str | None:
-    found: str | None = _country.read(row)
-    return found.upper() if found and len(found) == 2 else None
 
 
 connector = Connector(
@@ -198,7 +204,7 @@ connector = Connector(
                     validated_at=locked_at,
                     program=text("advertiserId"),
                     product=optional(text("actionTrackerName")),
-                    country=country,
+                    country=country("country"),
                     sub_id=optional(text("shopperId")),
                     order_ref=optional(text("orderId")),
                     origin_ref=text("originalActionId"),  # of all records of an action, the first included

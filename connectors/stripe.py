@@ -45,7 +45,7 @@ _follow = partial(
     ChangeFeed, path="/v1/events", since="created[gte]", form=unix, memory=timedelta(30), id="data.object.id"
 )
 _amount, _net = minor("amount", "currency", EXPONENTS), minor("net", "currency", EXPONENTS)
-_sold = optional(minor("source.amount", "source.currency", EXPONENTS))
+_sold, _available = optional(minor("source.amount", "source.currency", EXPONENTS)), epoch("available_on")
 
 
 def ask(request: Request, credentials: Credentials, tokens: Tokens) -> None:
@@ -326,9 +326,9 @@ connector = Connector(
                 tax=tax,
                 sale_amount=sale_amount,
                 sale_currency=optional(currency("source.currency")),
-                validated_at=lambda row: epoch("available_on").read(row) if row["status"] == "available" else None,
+                validated_at=lambda row: _available.read(row) if row["status"] == "available" else None,
                 payer=optional(text("source.customer")),
-                country=optional(text("source.country")),
+                country=optional(text("source.country")),  # two letters, as Stripe says
                 gateway_ref=optional(text("source.charge")),
                 payment_ref=optional(text("source.payment_intent")),
                 origin_ref=optional(text("source.origin")),

@@ -12,7 +12,19 @@ from typing import Any, cast
 
 from tracker.connect.auth import Credentials, Request, Scheme, Tokens, basic, query
 from tracker.connect.connector import Connector, Credential, Details, Option, Rate, Resource, make
-from tracker.connect.fields import Row, as_text, currency, get, interval, money, one_of, optional, text, timestamp
+from tracker.connect.fields import (
+    Row,
+    as_text,
+    country,
+    currency,
+    get,
+    interval,
+    money,
+    one_of,
+    optional,
+    text,
+    timestamp,
+)
 from tracker.connect.fields import parse_time as parsed
 from tracker.connect.paging import Pager, Pages, Step
 from tracker.connect.plans import Snapshot, iso_naive, updated_since
@@ -29,8 +41,7 @@ _as_parameters = query(consumer_key="consumer_key", consumer_secret="consumer_se
 
 def authenticate(request: Request, credentials: Credentials, tokens: Tokens) -> None:
     """Some servers keep the Authorization header from PHP; WooCommerce then takes the keys as parameters."""
-    scheme = _as_parameters if request.options.get("auth") == "query" else _as_header
-    scheme(request, credentials, tokens)
+    (_as_parameters if request.options.get("auth") == "query" else _as_header)(request, credentials, tokens)
 
 
 def last_page_first(start: Step | None) -> Pages:
@@ -56,9 +67,8 @@ def last_page_first(start: Step | None) -> Pages:
 
 def explain(status: int, answer: Any) -> ProviderError | None:
     """WooCommerce says 401 for a key without rights too, and for a key that never reached it."""
-    code, words = (
-        (str(answer.get(name) or "") for name in ("code", "message")) if isinstance(answer, dict) else ("", "")
-    )
+    said = answer if isinstance(answer, dict) else {}
+    code, words = (str(said.get(name) or "") for name in ("code", "message"))
     if status == 404 and code == "rest_no_route":
         return NotFound(
             "the site has no such address (rest_no_route).", hint="The plugin that answers there is not active."
@@ -310,7 +320,7 @@ _shared: dict[str, Any] = {
     "currency": currency("currency"),
     "product": product,
     "payer": payer,
-    "country": optional(text("billing.country")),
+    "country": country("billing.country"),
     "order_ref": optional(text("number")),
     "subscription_ref": _subscription_ref,
     "recurrence": recurrence,

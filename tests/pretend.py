@@ -20,11 +20,13 @@ from tracker.connect.plans import (
     NewestFirst,
     PerPayout,
     Snapshot,
+    WebhookOnly,
     created_since,
     iso_z,
     replace_window,
     updated_since,
 )
+from tracker.connect.webhook import body_hmac
 from tracker.errors import AuthRejected, ProviderError, Unavailable
 from tracker.records import (
     Earning,
@@ -330,7 +332,12 @@ changes = _connector(
         ),
     ),
 )  # fmt: skip
-PROVIDERS = ("network", "bank", "shop", "club", "ads", "feed", "changes")
+_conversions = _resource("conversions", WebhookOnly(), rows="", drop=("email",), pseudonymise=("payer",))
+#: Tells of conversions by postback only, and signs nothing.
+caller = _connector("Pretend Caller", "affiliate", _conversions)
+#: The same, signed.
+signer = _connector("Pretend Signer", "affiliate", _conversions, webhook=body_hmac("X-Signature"))
+PROVIDERS = ("network", "bank", "shop", "club", "ads", "feed", "changes", "caller", "signer")
 
 
 def earning(row_id: str, at: datetime = START - timedelta(days=3), **more: Any) -> Row:

@@ -18,10 +18,11 @@ GROUND = {"tracker.errors", "tracker.money", "tracker.records"}
 BOOKS = GROUND | {"tracker.months", "tracker.hours", "tracker.store", "tracker.rates"}
 LINE = BOOKS | {"tracker.connect", "tracker.connect.catalog", "tracker.settings", "tracker.vault", "tracker.ledger"}
 LINE |= {"tracker.recurrence", "tracker.classify", "tracker.settle", "tracker.schedule", "tracker.connections"}
-REPORTS = LINE | {"tracker.figures", "tracker.sync", "tracker.finish", "tracker.statements", "tracker.revalue"}
+REPORTS = LINE | {"tracker.figures", "tracker.sync", "tracker.finish", "tracker.inbound", "tracker.revalue"}
 UPKEEP = {"tracker.books", "tracker.quarantine", "tracker.rebuild", "tracker.streams", "tracker.doctor"}
 UPKEEP |= {"tracker.backup", "tracker.keyring", "tracker.reports", "tracker.summary", "tracker.mail", "tracker.alerts"}
-UPKEEP |= {"tracker.letter", "tracker.letters", "tracker.delivery"}
+UPKEEP |= {"tracker.accounts", "tracker.overview", "tracker.discover"}
+UPKEEP |= {"tracker.letter", "tracker.letters", "tracker.delivery", "tracker.statements", "tracker.statements.profiles"}
 ALL_BUT_DOORS = REPORTS | UPKEEP | {"tracker.jobs"}
 STARTS = {"tracker.launch", "tracker.pulse", "tracker.hand"}
 
@@ -36,7 +37,7 @@ ARROWS: dict[str, set[str]] = {
     "tracker.vault": GROUND | {"tracker.settings"},
     "tracker.connect": GROUND | {"tracker.connect.webhook", "tracker.connect.catalog"},
     "tracker.connect.webhook": GROUND,
-    "tracker.connect.catalog": GROUND | {"tracker.connect", "connectors"},
+    "tracker.connect.catalog": GROUND | {"tracker.connect", "connectors", "tracker.statements.profiles"},
     "tracker.store": GROUND,
     "tracker.recurrence": {"tracker.records"},
     "tracker.figures": GROUND | {"tracker.store", "tracker.months"},
@@ -45,9 +46,13 @@ ARROWS: dict[str, set[str]] = {
     "tracker.settle": BOOKS | {"tracker.ledger", "tracker.connect.catalog"},
     "tracker.classify": BOOKS | {"tracker.ledger", "tracker.recurrence"},
     "tracker.connections": LINE - {"tracker.connections"},
+    "tracker.discover": LINE,
     "tracker.finish": LINE,
-    "tracker.sync": LINE | {"tracker.finish"},
-    "tracker.statements": LINE,
+    "tracker.inbound": LINE,
+    "tracker.place": {"tracker.connect"},
+    "tracker.sync": LINE | {"tracker.finish", "tracker.inbound", "tracker.place"},
+    "tracker.statements.profiles": GROUND | {"tracker.connect"},
+    "tracker.statements": REPORTS | {"tracker.books", "tracker.statements.profiles"},
     "tracker.schedule": BOOKS,
     "tracker.revalue": BOOKS | {"tracker.settings"},
     "tracker.reports": REPORTS,
@@ -59,13 +64,15 @@ ARROWS: dict[str, set[str]] = {
     "tracker.backup": REPORTS,
     "tracker.keyring": REPORTS,
     "tracker.summary": REPORTS | {"tracker.reports"},
+    "tracker.overview": REPORTS | {"tracker.reports", "tracker.summary"},
+    "tracker.accounts": REPORTS,
     "tracker.alerts": REPORTS | {"tracker.reports"},
     "tracker.letters": GROUND | {"tracker.months", "tracker.figures", "tracker.summary"},
     "tracker.letter": {"tracker.letters", "tracker.summary"},
     "tracker.mail": GROUND | {"tracker.settings", "tracker.letter"},
     "tracker.delivery": REPORTS | {"tracker.summary", "tracker.letter", "tracker.mail"},
     "tracker.jobs": ALL_BUT_DOORS - {"tracker.jobs"},
-    "tracker.launch": REPORTS,
+    "tracker.launch": REPORTS | {"tracker.statements.profiles"},
     "tracker.pulse": set(),
     "tracker.hand": {"tracker.connections", "tracker.settings", "tracker.jobs", "tracker.schedule", "tracker.launch"},
     "tracker.web": ALL_BUT_DOORS | {"tracker.connect.webhook"},

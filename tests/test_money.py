@@ -427,3 +427,12 @@ def test_an_amount_is_printed_in_plain_digits(value: str, text: str) -> None:
 
 def test_an_unknown_amount_stays_unknown() -> None:
     assert plain(None) is None
+
+
+@pytest.mark.parametrize("text", ["1E+999990", "-1E+999990", "1E-999990", "9E+30", "sNaN", "-Infinity"])
+def test_a_number_that_is_no_amount_is_refused_at_once(text: str) -> None:
+    """Written out, some of them would take a minute and a gigabyte."""
+    with pytest.raises(MoneyError):
+        exact(Decimal(text))
+    with pytest.raises(MoneyError):
+        to_micros(Decimal(text))

@@ -36,11 +36,11 @@ def learned(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
         reads = tuple((name, known.read if name == "status" else read) for name, read in maker.reads)
         resource = msgspec.structs.replace(resource, makes=(msgspec.structs.replace(maker, reads=reads),))
         monkeypatch.setattr(pretend, "network", msgspec.structs.replace(pretend.network, resources=(resource,)))
-        catalog.find.cache_clear()
+        catalog.forget()
 
     yield learn
     monkeypatch.undo()
-    catalog.find.cache_clear()
+    catalog.forget()
 
 
 def put(world: World, row_id: str, status: str, **more: Any) -> None:

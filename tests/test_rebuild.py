@@ -46,11 +46,11 @@ def corrected(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
         changed = msgspec.structs.replace(resource, makes=(maker,), row_id=row_id or resource.row_id)
         resources = tuple(changed if found is resource else found for found in connector.resources)
         monkeypatch.setattr(pretend, name, msgspec.structs.replace(connector, resources=resources))
-        catalog.find.cache_clear()
+        catalog.forget()
 
     yield correct
     monkeypatch.undo()
-    catalog.find.cache_clear()
+    catalog.forget()
 
 
 def rebuilt(world: World, slug: str) -> Rebuilt:

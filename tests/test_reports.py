@@ -49,6 +49,9 @@ def whole(ledger: Ledger, **more: Any) -> IncomeRow:
         ({"paired": True, "status": "declined"}, "paired"),
         ({"kind": "payout", "paired": True}, "not_income"),
         ({"kind": "unknown"}, "not_income"),
+        ({"kind": "cost"}, "not_income"),
+        ({"kind": "cost", "status": "pending"}, "not_income"),
+        ({"kind": "cost", "status": "reversed"}, "not_income"),
         ({"kind": "refund"}, True),
     ],
 )

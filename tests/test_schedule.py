@@ -64,7 +64,7 @@ def claim(world: World, **later: float) -> str:
 
 def handed(world: World, limit: int = 1000, **later: float) -> list[int]:
     with world.engine.begin() as conn:
-        return schedule.hand_out(conn, START + timedelta(**later), BERLIN, limit)
+        return schedule.hand_out(conn, START + timedelta(**later), BERLIN, limit)[0]
 
 
 def put(world: World, slug: str | None = None, **values: Any) -> None:
@@ -228,7 +228,7 @@ def test_a_clock_leaves_out_what_another_is_about_to_take_and_does_not_wait(post
         other = open_engine(postgres_url)
         try:
             with other.begin() as theirs:
-                assert schedule.hand_out(theirs, START + timedelta(minutes=1), BERLIN, 2) == [1, 2]
+                assert schedule.hand_out(theirs, START + timedelta(minutes=1), BERLIN, 2)[0] == [1, 2]
                 assert handed(world, minutes=1) == [3, 4]
             assert handed(world, minutes=1) == []
         finally:

@@ -241,6 +241,15 @@ def test_the_letter_before_is_the_newest_one_sent_about_an_earlier_month(ledger:
         assert reads_letter.previous_letter(conn, "2026-06") == MAY_LETTER
 
 
+@pytest.mark.parametrize("status", ["pending", "approved", "declined", "reversed"])
+def test_what_the_user_owes_to_affiliates_is_in_no_figure_of_the_letter(ledger: Ledger, status: str) -> None:
+    ledger.earning("shop", "50.00", "2026-06-03")
+    before = summary(ledger, since=MAY_LETTER)
+    ledger.earning("shop", "-9.00", "2026-06-04", kind="cost", status=status, program="own")
+    ledger.earning("shop", "-4.00", "2026-05-04", kind="cost", status=status, settlement="paid")
+    assert summary(ledger, since=MAY_LETTER) == before
+
+
 # --- payouts, connections, quarantine ---
 
 

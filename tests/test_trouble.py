@@ -71,7 +71,7 @@ def test_a_wrong_key_pauses_the_connection_and_says_so(world: World) -> None:
     world.provider.key = "another"
     message = fails(world, "AuthRejected", "127.0.0.1 refused the credentials", "Make a new key")
     row = world.connection("network")
-    assert (row.paused_at, row.paused_reason, row.next_sync_at) == (START, message, None)
+    assert (row.paused_at, row.paused_reason, row.next_sync_at) == (START, message, START)
     connections.replace_credentials(world.deps, "network", {"key": "another"})
     assert world.connection("network").paused_at is None
     recovers(world)

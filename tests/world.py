@@ -12,6 +12,7 @@ from sqlalchemy import Engine, event, select, text, update
 from tests.pretend import KEY, PROVIDERS, START, Provider, Server
 from tracker import connections, schedule
 from tracker.connect import catalog
+from tracker.connect.declared import folder as own_providers
 from tracker.connect.pace import Pace
 from tracker.connect.session import http_session
 from tracker.settings import Settings
@@ -164,8 +165,8 @@ def unregister(folder: Path) -> None:
 
 
 def forget_catalog() -> None:
-    catalog.slugs.cache_clear()
-    catalog.find.cache_clear()
+    catalog.forget()
+    own_providers.forget()
 
 
 def dead_process() -> str:

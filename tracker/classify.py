@@ -192,7 +192,7 @@ def _from_origins(conn: Connection, connection_id: int) -> None:
         e.c.recurrence_by.in_(("default", "correction")),
         origin.c.connection_id == connection_id,
         origin.c.kind.not_in(CORRECTIONS),
-        or_(origin.c.recurrence_by != "default", e.c.recurrence_by == "correction"),
+        origin.c.recurrence_by != "default",
     )
     # The surest way last, for it has the last word. In one OR they would be compared row by row with all.
     ways = (
@@ -201,6 +201,8 @@ def _from_origins(conn: Connection, connection_id: int) -> None:
         and_(e.c.origin_ref == origin.c.external_id, e.c.resource == origin.c.resource),
     )
     for part in writes.chunks(_corrections(conn, connection_id)):
+        again = and_(e.c.id.in_(part), e.c.recurrence_by == "correction")  # its earning may be decided otherwise by now
+        _set(conn, again, Recurrence.ONE_OFF, "default", None, interval=None)
         for way in ways:
             _follow(conn, and_(corrects, way, e.c.id.in_(part)), origin)
 
@@ -229,7 +231,7 @@ def _corrections(conn: Connection, connection_id: int) -> list[int]:
 def _follow(conn: Connection, condition: ColumnElement[bool], origin: Any) -> None:
     values = {
         "recurrence": origin.c.recurrence,
-        "recurrence_by": case((origin.c.recurrence_by != "default", "correction"), else_="default"),
+        "recurrence_by": "correction",
         "recurrence_interval": origin.c.recurrence_interval,
     }
     conn.execute(update(e).where(condition).values(values))

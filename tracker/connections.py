@@ -100,8 +100,9 @@ def add(
     interval_s: int = 3600,
     quiet: str | None = None,
 ) -> Any:
-    """Store a connection; it is due at once. Raises UsageError for what its connector does not know or lacks.
+    """Store a connection; it is due at once, unless it is fed by files, which is why it has no next time.
 
+    Raises UsageError for what its connector does not know or lacks.
     `interval_s` and `quiet` are what `tracker.hours` reads from a user's words.
     """
     connector = catalog.find(provider)
@@ -119,7 +120,7 @@ def add(
             "stream_id": stream_id,
             "created_at": now,
             "since": since,
-            "next_sync_at": now,
+            "next_sync_at": None if connector.imported else now,
             "interval_s": interval_s,
             "quiet": quiet or None,
         }
@@ -148,6 +149,28 @@ def check(
 
     Without `asked_for` credentials may still be missing: they are asked for when the rest is known to be right.
     """
+    credentials, options = check_known(connector, credentials, options)
+    for given, needed, flag in (
+        (credentials, connector.credentials, "--credential"),
+        (options, connector.options, "--option"),
+    ):
+        lacking = [name for name, wanted in needed.items() if wanted.required and not given.get(name)]
+        if lacking and (asked_for or flag == "--option"):
+            listed = any(one.fills in lacking for one in connector.discover)
+            told = "discover` lists what your key can see." if listed else "show` says where to find it."
+            raise UsageError(
+                f"{connector.title} needs {', '.join(lacking)}.",
+                hint=f"Give {' '.join(f'{flag} {name}=…' for name in lacking)}; `tracker connector {told}",
+            )
+    if not connector.imported:
+        base_url(connector, options)
+    return credentials, options
+
+
+def check_known(
+    connector: Connector, credentials: Mapping[str, str], options: Mapping[str, str]
+) -> tuple[dict[str, str], dict[str, str]]:
+    """The given values, stripped. Raises UsageError for one that is unknown or not among the choices."""
     credentials = {name: value.strip() for name, value in credentials.items()}
     options = {name: value.strip() for name, value in options.items()}
     for given, known, what in (
@@ -159,22 +182,10 @@ def check(
                 raise UsageError(
                     f"{connector.title} has no {what} {name!r}.", hint=f"Known: {', '.join(known) or 'none'}."
                 )
-    for given, needed, flag in (
-        (credentials, connector.credentials, "--credential"),
-        (options, connector.options, "--option"),
-    ):
-        lacking = [name for name, wanted in needed.items() if wanted.required and not given.get(name)]
-        if lacking and (asked_for or flag == "--option"):
-            raise UsageError(
-                f"{connector.title} needs {', '.join(lacking)}.",
-                hint=f"Give {' '.join(f'{flag} {name}=…' for name in lacking)}; "
-                "`tracker connector show` says where to find it.",
-            )
     for name, value in options.items():
         option = connector.options.get(name)
         if option and option.choices and value not in option.choices:
             raise UsageError(f"{name} cannot be {value[:40]!r}.", hint=f"Choose one of {', '.join(option.choices)}.")
-    base_url(connector, options)
     return credentials, options
 
 
@@ -192,14 +203,25 @@ def find_or_make_stream(conn: Any, name: str, now: datetime) -> int:
 def edit(deps: Deps, slug: str, *, interval_s: int | None = None, quiet: str | None = None) -> None:
     """Agree on another interval or other quiet hours (an empty text: none); what is not given stays as it is."""
     row = find(deps.engine, slug)
+    check_synced(row)
     agreed = {"interval_s": interval_s or row.interval_s, "quiet": row.quiet if quiet is None else quiet or None}
     with deps.engine.begin() as conn:
         conn.execute(update(connection_t).where(connection_t.c.id == row.id).values(agreed))
         schedule.agree(conn, row.id, deps.now(), deps.settings.zone)
 
 
+def check_synced(row: Any) -> None:
+    """Raises UsageError for a connection that is fed by files: it has no schedule and nobody to ask."""
+    if row.next_sync_at is None:
+        raise UsageError(
+            f"{row.slug} is fed by statements, so there is nothing to sync.",
+            hint=f"Import a newer one: tracker import FILE --connection {row.slug}",
+        )
+
+
 def pause(deps: Deps, slug: str, reason: str = "you paused it.") -> None:
     row = find(deps.engine, slug)
+    check_synced(row)
     with deps.engine.begin() as conn:
         conn.execute(
             update(connection_t).where(connection_t.c.id == row.id).values(paused_at=deps.now(), paused_reason=reason)
@@ -209,6 +231,7 @@ def pause(deps: Deps, slug: str, reason: str = "you paused it.") -> None:
 def resume(deps: Deps, slug: str) -> None:
     """Let a paused connection sync again, at once."""
     row = find(deps.engine, slug)
+    check_synced(row)
     values = {"paused_at": None, "paused_reason": None, "failures": 0, "next_sync_at": deps.now(), "queued_until": None}
     with deps.engine.begin() as conn:
         conn.execute(update(connection_t).where(connection_t.c.id == row.id).values(values))
@@ -221,9 +244,20 @@ def why_paused(row: Any) -> str:
     return f"{row.slug} is paused: {row.paused_reason} Go on with: tracker connection {verb} {row.slug}"
 
 
+def replace_options(deps: Deps, slug: str, options: Mapping[str, str]) -> None:
+    """Give a connection other values for some of its options; an empty one takes it away. Raises UsageError."""
+    row = find(deps.engine, slug)
+    wanted = {**row.options, **{name: value.strip() for name, value in options.items()}}
+    _, checked = check(catalog.find(row.provider), {}, wanted, asked_for=False)
+    with deps.engine.begin() as conn:
+        kept = {name: value for name, value in checked.items() if value}
+        conn.execute(update(connection_t).where(connection_t.c.id == row.id).values(options=kept))
+
+
 def replace_credentials(deps: Deps, slug: str, credentials: Mapping[str, str]) -> None:
     """Give a connection new credentials and let it sync again."""
     row = find(deps.engine, slug)
+    check_synced(row)
     checked, _ = check(catalog.find(row.provider), credentials, row.options)
     values = {"credentials": deps.vault.seal(slug, checked), "tokens": None, "updated_at": deps.now()}
     with deps.engine.begin() as conn:
@@ -279,6 +313,7 @@ def limits_of(settings: Settings) -> Limits:
 
 def open_client(deps: Deps, row: Any, tries: int = Limits().tries) -> Client:
     """A client with the connection's credentials. Raises ConfigError when they cannot be unsealed."""
+    check_synced(row)
     with reading(deps.engine) as conn:
         sealed = conn.execute(select(secret_t.c.credentials).where(secret_t.c.connection_id == row.id)).scalar_one()
     http = deps.http()

@@ -165,6 +165,8 @@ def _connections(conn: Connection, settings: Settings, now: datetime) -> Iterato
     failing, paused, stale, fine = [], [], [], 0
     for row in conn.execute(select(connection_t).order_by(connection_t.c.slug)):
         age_limit = timedelta(seconds=row.interval_s * STALE_AFTER)
+        if row.next_sync_at is None:  # fed by files
+            continue
         if row.paused_at is not None:
             paused.append(f"{row.slug}: {row.paused_reason}")
         elif row.last_error is not None:
@@ -312,7 +314,7 @@ def _sellers(conn: Connection) -> dict[int, str]:
     return {
         row.id: row.slug
         for row in rows
-        if row.role == Role.CASH and row.provider in catalog.slugs() and catalog.find(row.provider).kind in _SELLERS
+        if row.role == Role.CASH and catalog.knows(row.provider) and catalog.find(row.provider).kind in _SELLERS
     }
 
 

@@ -4,6 +4,8 @@ import os
 import select
 from collections.abc import Sequence
 from functools import cached_property, partial
+from math import inf
+from time import monotonic
 
 import msgspec
 
@@ -11,6 +13,9 @@ from tracker import jobs, schedule
 from tracker.connections import Deps
 from tracker.launch import open_ledger
 from tracker.settings import Settings
+
+#: A first sync of years takes hours. After so many it ends with its page, and goes on with the next message.
+SYNC_MAX_S = 5 * 3600
 
 
 class Stopped(BaseException):  # no error, so nothing that handles errors holds it up
@@ -24,8 +29,9 @@ class Hand:
     the worker is a pipe that nothing is ever written to: it ends when the worker lets go of it, and also when it dies.
     """
 
-    def __init__(self, settings: Settings) -> None:
-        self._settings = settings
+    def __init__(self, settings: Settings, at_most_s: float = SYNC_MAX_S) -> None:
+        self._settings, self._at_most_s = settings, at_most_s
+        self._until = inf
         self._heard, self._held = os.pipe()
 
     @cached_property
@@ -33,6 +39,7 @@ class Hand:
         return msgspec.structs.replace(open_ledger(self._settings), sleep=self.wait)
 
     def sync(self, ids: Sequence[int]) -> None:
+        self._until = monotonic() + self._at_most_s
         for number, connection_id in enumerate(ids):
             try:
                 self.wait(0)
@@ -43,8 +50,8 @@ class Hand:
                 return
 
     def wait(self, seconds: float) -> None:
-        """Raises Stopped when the worker has let go."""
-        if select.select([self._heard], [], [], seconds)[0]:
+        """Raises Stopped when the worker has let go, or when it took too long."""
+        if select.select([self._heard], [], [], seconds)[0] or monotonic() > self._until:
             raise Stopped
 
     def let_go(self, **_: object) -> None:

@@ -42,10 +42,10 @@ def tick(deps: Deps, dispatch: Callable[[Sequence[int]], None]) -> int:
             schedule.take_turn(conn, CLOCK, hours.newest(BEAT, now, zone), BEAT)
         for _ in range(BATCHES_MAX):
             with deps.engine.begin() as conn:
-                due = schedule.hand_out(conn, now, zone, BATCH)
+                due, found = schedule.hand_out(conn, now, zone, BATCH)
             _dispatch(deps, due, dispatch)
             handed += len(due)
-            if len(due) < BATCH:
+            if found < BATCH:
                 break
     return handed
 

@@ -46,7 +46,7 @@ def _sealed(deps: Deps) -> Iterator[tuple[int, str, str]]:
         with reading(deps.engine) as conn:
             rows = conn.execute(query.where(secret_t.c.connection_id > last)).all()
         for row in rows:
-            for column in ("credentials", "tokens"):
+            for column in ("credentials", "tokens", "webhook"):
                 if getattr(row, column) is not None:
                     yield row.connection_id, column, getattr(row, column)
         if len(rows) < _STEP:

@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 import structlog
 
+from tracker.connect.declared import folder
 from tracker.connect.pace import Pace
 from tracker.connections import Deps
 from tracker.errors import ConfigError, TrackerError
 from tracker.revalue import revalue
 from tracker.settings import Settings, load_settings, make_data_dir
+from tracker.statements.profiles import shelf
 from tracker.store.database import database_errors, migrate, open_engine
 from tracker.vault import Vault
 
@@ -29,6 +31,8 @@ def open_ledger(settings: Settings) -> Deps:
     Several processes may do so at once: the first one migrates, the others wait for it. Raises ConfigError.
     """
     make_data_dir(settings)
+    shelf.look_in(settings.data_dir / "statements")
+    folder.look_in(settings.data_dir)
     engine = open_engine(settings.database_url)
     migrate(engine)
     with database_errors(engine):

@@ -19,7 +19,7 @@ _PLAIN_MINOR = 9_000_000_000_000
 _EXACT = Context(prec=60, rounding=ROUND_HALF_EVEN)
 # Bound once: a third of the time of `value.scaleb(..., context=...)`, and every amount passes here.
 _scaleb = _EXACT.scaleb
-_shift = Context(prec=60, traps=[Inexact]).scaleb
+_shift = Context(prec=60, Emax=30, traps=[Inexact]).scaleb  # 1E+999999 is not written out
 
 #: ISO 4217 currencies whose minor unit is not a hundredth; in the second row, ended ones.
 _DECIMALS = {

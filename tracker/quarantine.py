@@ -1,5 +1,6 @@
 """Rows that could not be understood: showing them, and trying them again with the connector as it is now."""
 
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -27,6 +28,8 @@ STEP = 500
 SHOWN = 200
 #: Two rows of one page with the same id: which of them counts is not ours to guess, so only an explicit id decides it.
 _TWICE = "the id came twice"
+#: How the error of a row begins that came in a file.
+_LINE = re.compile(r"line \d+ of [^:]{1,200}: ")
 
 
 class Tried(msgspec.Struct, kw_only=True):
@@ -145,7 +148,8 @@ def _try(conn: Connection, book: Book, name: str, rows: Sequence[Any], tried: Tr
             good[prepared.key] = (mark, prepared, row.id)
         except (DataError, UnexpectedData) as error:
             tried.held += 1
-            conn.execute(update(q).where(q.c.id == row.id).values(error=str(error), tries=q.c.tries + 1))
+            told = f"{_place(row.error)}{error}"
+            conn.execute(update(q).where(q.c.id == row.id).values(error=told, tries=q.c.tries + 1))
     if good and resource is not None:
         known = writes.known_rows(conn, book.connection_id, name, list(good))
         ledger.write(
@@ -156,6 +160,12 @@ def _try(conn: Connection, book: Book, name: str, rows: Sequence[Any], tried: Tr
         )
         conn.execute(delete(q).where(q.c.id.in_([row_id for _, _, row_id in good.values()])))
         tried.understood += len(good)
+
+
+def _place(error: str) -> str:
+    """Where the row stands in the file that brought it, as its error said."""
+    found = _LINE.match(error)
+    return found[0] if found else ""
 
 
 def _understood(book: Book, resource: Resource, payload: bytes) -> tuple[bytes, Prepared]:

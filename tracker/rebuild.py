@@ -39,8 +39,9 @@ from tracker.connect.rows import decode
 from tracker.connections import Deps
 from tracker.errors import DataError, UnexpectedData
 from tracker.finish import finish
-from tracker.ledger import WATCHED, Book, invoice_t, payout_item_t, payout_t, subscription_t
+from tracker.ledger import WATCHED, Book, bank_line_t, invoice_t, payout_item_t, payout_t, subscription_t
 from tracker.records import (
+    BankLine,
     Earning,
     Invoice,
     Payout,
@@ -66,6 +67,7 @@ _PLAIN: dict[type[Any], Table] = {
     Payout: payout_t,
     PayoutItem: payout_item_t,
     Invoice: invoice_t,
+    BankLine: bank_line_t,
 }
 
 
@@ -404,13 +406,16 @@ class _Replay:
             for key, record in found.values()
         ]
         changed = [row for row in rows if row["external_id"] not in before or _differs(before[row["external_id"]], row)]
-        writes.upsert(self.conn, table, changed, KEY)
+        if kind is BankLine:
+            ledger.write_bank_lines(self.conn, changed)
+        else:
+            writes.upsert(self.conn, table, changed, KEY)
         if changed:
             self.whole._also(f"{table.name}s", len(changed))
 
     def _drop_gone(self) -> None:
         for part in writes.chunks(sorted(self.gone - self.moved)):
-            for table in (payout_t, payout_item_t, invoice_t, subscription_t):
+            for table in (payout_t, payout_item_t, invoice_t, bank_line_t, subscription_t):
                 old = and_(
                     table.c.connection_id == self.book.connection_id,
                     table.c.resource == self.resource.name,
@@ -418,7 +423,7 @@ class _Replay:
                 )
                 statement = _ended(self.book.now) if table is subscription_t else delete(table)
                 done = self.conn.execute(statement.where(old)).rowcount
-                if done and table in (payout_t, subscription_t):
+                if done and table in (payout_t, bank_line_t, subscription_t):
                     self.whole._also(f"{table.name}s", done)
 
 

@@ -34,11 +34,14 @@ class Kind(StrEnum):
     RESERVE = "reserve"
     TOP_UP = "top_up"
     CONVERSION = "conversion"
+    COST = "cost"  # what the user owes others, below zero: the affiliates of an own programme
     UNKNOWN = "unknown"
 
 
 #: Kept and shown, never in a total.
-NOT_INCOME = frozenset({Kind.PAYOUT, Kind.TRANSFER, Kind.RESERVE, Kind.TOP_UP, Kind.CONVERSION, Kind.UNKNOWN})
+NOT_INCOME = frozenset(
+    {Kind.PAYOUT, Kind.TRANSFER, Kind.RESERVE, Kind.TOP_UP, Kind.CONVERSION, Kind.COST, Kind.UNKNOWN}
+)
 
 #: Signed rows that take back or correct an earlier earning.
 CORRECTIONS = frozenset({Kind.REFUND, Kind.CHARGEBACK, Kind.FEE, Kind.ADJUSTMENT})
@@ -221,4 +224,23 @@ class Invoice(msgspec.Struct, frozen=True, kw_only=True):
     period_end: date | None = None
 
 
-Record = Earning | Subscription | Payout | PayoutItem | Program | Invoice
+class BankLine(msgspec.Struct, frozen=True, kw_only=True):
+    """One line of a bank statement: what arrived or left, never income by itself.
+
+    `fingerprint` is the bank's own id of the line or, where there is none, the digest of what it says: unique within
+    the account, whichever file it came in.
+    """
+
+    external_id: str
+    account: str
+    fingerprint: str
+    booked_on: date
+    amount: Decimal  # signed: positive what came in
+    currency: str
+    text: str = ""
+    counterparty: str | None = None
+    reference: str | None = None
+    bank_type: str | None = None  # the bank's own word for the kind of line
+
+
+Record = Earning | Subscription | Payout | PayoutItem | Program | Invoice | BankLine

@@ -13,7 +13,7 @@ from datetime import UTC, datetime, timedelta, tzinfo
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
-from sqlalchemy import ColumnElement, Connection, bindparam, func, or_, select, update
+from sqlalchemy import ColumnElement, Connection, and_, bindparam, case, func, literal, or_, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from tracker.errors import UsageError
@@ -124,8 +124,8 @@ def _due(now: datetime) -> list[ColumnElement[bool]]:
     ]
 
 
-def hand_out(conn: Connection, now: datetime, zone: tzinfo, limit: int) -> list[int]:
-    """Take up to `limit` connections whose time has come, the longest waiting first.
+def hand_out(conn: Connection, now: datetime, zone: tzinfo, limit: int) -> tuple[list[int], int]:
+    """Take up to `limit` connections whose time has come, the longest waiting first. Answers them and how many came.
 
     Nobody else gets them until the hand-out runs out. What waits since before its quiet hours is put off to their end.
     """
@@ -135,7 +135,8 @@ def hand_out(conn: Connection, now: datetime, zone: tzinfo, limit: int) -> list[
     rows = conn.execute(taking.returning(c.c.id, c.c.next_sync_at, c.c.interval_s, c.c.quiet)).all()
     later = {row.id: until for row in rows if row.quiet and (until := put_off(row, now, zone))}
     move(conn, later)
-    return [row.id for row in sorted(rows, key=lambda row: (row.next_sync_at, row.id)) if row.id not in later]
+    ready = [row.id for row in sorted(rows, key=lambda row: (row.next_sync_at, row.id)) if row.id not in later]
+    return ready, len(rows)
 
 
 def give_back(conn: Connection, ids: Sequence[int] | None = None) -> None:
@@ -149,6 +150,24 @@ def move(conn: Connection, times: Mapping[int, datetime]) -> None:
     if times:
         moving = update(c).where(c.c.id == bindparam("moved")).values(next_sync_at=bindparam("at"), queued_until=None)
         conn.execute(moving, [{"moved": one, "at": at} for one, at in times.items()])
+
+
+def ask(conn: Connection, row: Any, now: datetime, zone: tzinfo) -> None:
+    """Make a connection due, because its provider says that something is new: at once, or after its quiet hours.
+
+    A run that is under way may have read past it, so another follows. After trouble the back-off stays: what the
+    provider asked for is kept, and the next try reads it all.
+    """
+    at = awake(now, row, zone)
+    later = or_(c.c.next_sync_at > at, c.c.leased_until >= now)
+    asked = update(c).where(c.c.id == row.id, c.c.failures == 0, later)
+    conn.execute(asked.values(next_sync_at=at, queued_until=None))
+
+
+def unless_asked(row: Any, at: datetime) -> ColumnElement[datetime]:
+    """The next time after a run that read `row` as it began: `at`, or sooner where that was asked for meanwhile."""
+    asked = and_(c.c.next_sync_at != row.next_sync_at, c.c.next_sync_at < at)
+    return case((asked, c.c.next_sync_at), else_=literal(at, c.c.next_sync_at.type))
 
 
 def repair(conn: Connection, now: datetime, zone: tzinfo) -> None:
@@ -260,7 +279,7 @@ def last_turn(conn: Connection, name: str) -> datetime | None:
 class Standing(NamedTuple):
     """What a connection is doing. `at`: since when it runs, or when it is next; `why` it is paused or tried later."""
 
-    state: Literal["paused", "running", "queued", "due", "waiting", "trying again"]
+    state: Literal["paused", "running", "queued", "due", "waiting", "trying again", "imported"]
     at: datetime | None
     why: str | None = None
 
@@ -271,7 +290,9 @@ def standing(row: Any, now: datetime, since: Mapping[int, datetime]) -> Standing
         return Standing("paused", row.paused_at, row.paused_reason)
     if row.leased_until and row.leased_until >= now:
         return Standing("running", since.get(row.id))
-    if row.next_sync_at and row.next_sync_at <= now:
+    if row.next_sync_at is None:
+        return Standing("imported", row.as_of)
+    if row.next_sync_at <= now:
         queued = row.queued_until and row.queued_until >= now
         return Standing("queued" if queued else "due", row.next_sync_at, row.last_error)
     return Standing("trying again" if row.last_error else "waiting", row.next_sync_at, row.last_error)

@@ -107,6 +107,14 @@ class Settings(BaseSettings):
     letter_hour: int = Field(
         default=8, ge=0, le=23, description="an hour, 0 to 23 but not 2, which clock changes skip or repeat"
     )
+    web_host: str = Field(
+        default="127.0.0.1",
+        description="the address that pages are served on: 127.0.0.1, ::1, 0.0.0.0 or one of this machine",
+    )
+    web_port: int = Field(default=8765, ge=0, le=65535, description="1 to 65535, or 0 for any that is free")
+    web_hosts: Annotated[tuple[str, ...], NoDecode] = Field(
+        default=(), max_length=20, description="up to 20 host names such as income.example.com, separated by commas"
+    )
 
     @classmethod
     def settings_customise_sources(
@@ -204,7 +212,17 @@ class Settings(BaseSettings):
             raise ValueError
         return value
 
-    @field_validator("letter_to", mode="before")
+    @field_validator("web_host")
+    @classmethod
+    def _bindable(cls, address: str) -> str:
+        return str(ipaddress.ip_address("127.0.0.1" if address == "localhost" else address))
+
+    @field_validator("web_hosts")
+    @classmethod
+    def _known_hosts(cls, names: tuple[str, ...]) -> tuple[str, ...]:
+        return tuple(dict.fromkeys(name if _ip(name) else _host_name(name) for name in map(str.strip, names)))
+
+    @field_validator("letter_to", "web_hosts", mode="before")
     @classmethod
     def _listed(cls, value: object) -> object:
         return [part for part in value.split(",") if part.strip()] if isinstance(value, str) else value

@@ -173,7 +173,7 @@ def _gather(conn: Connection, book: Book, inside: ColumnElement[bool]) -> None:
 def processors_of(conn: Connection) -> list[int]:
     """Connections that keep the book of payments: shops' orders are counted there."""
     rows = conn.execute(select(connection_t.c.id, connection_t.c.provider).where(connection_t.c.role == Role.CASH))
-    return [row.id for row in rows if row.provider in catalog.slugs() and catalog.find(row.provider).kind == "payments"]
+    return [row.id for row in rows if catalog.knows(row.provider) and catalog.find(row.provider).kind == "payments"]
 
 
 def pair(conn: Connection, processors: Sequence[int], connection_id: int | None = None) -> set[int]:

@@ -11,7 +11,7 @@ from decimal import Decimal
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import Engine
+from sqlalchemy import Connection, Engine
 
 from tracker import reports
 from tracker.connections import why_paused
@@ -194,7 +194,7 @@ def summarise(
         shared = reads.titles_shared(conn)
         rows = reads.all_connections(conn)
         troubled = [found for row in rows if (found := _trouble(row, until if end <= now else None, now, shared))]
-        known: Known = {stream: _reached(first, month) for stream, first in firsts.items()}
+        known: Known = {stream: reached(first, month) for stream, first in firsts.items()}
         streams = by_stream(months, known)
         return MonthlySummary(
             month=month,
@@ -206,7 +206,7 @@ def summarise(
             time_zone=settings.time_zone,
             locale=settings.locale,
             streams=tuple(streams),
-            total=one(months, _reached(begins, month)),
+            total=one(months, reached(begins, month)),
             last_month=_before(last_month, streams, known, 0),
             last_year=_before(last_year, streams, known, 1),
             unconverted=_left_out(then),
@@ -226,11 +226,18 @@ def summarise(
         )
 
 
+def attention(conn: Connection, now: datetime) -> tuple[tuple[TroubledConnection, ...], tuple[Quarantined, ...]]:
+    """Connections whose figures may be old, and rows that nobody understood, as of now."""
+    shared = reads.titles_shared(conn)
+    troubled = (_trouble(row, None, now, shared) for row in reads.all_connections(conn))
+    return tuple(filter(None, troubled)), tuple(_quarantined(row, shared) for row in reads.quarantined(conn))
+
+
 #: Of each stream: whether the ledger reaches back to the month before, and to the one a year before.
 Known = Mapping[str | None, tuple[bool, bool]]
 
 
-def _reached(first: int | None, month: int) -> tuple[bool, bool]:
+def reached(first: int | None, month: int) -> tuple[bool, bool]:
     """Whether a ledger that begins in month `first` reaches the month before `month`, and the one a year before it."""
     if first is None:
         return False, False
@@ -256,7 +263,7 @@ def _title(row: Any, shared: set[str]) -> str:
     return f"{row.title} ({row.slug})" if row.title in shared else str(row.title)
 
 
-def _summed(rows: Iterable[Any]) -> Sum:
+def sum_of(rows: Iterable[Any]) -> Sum:
     rows = list(rows)
     converted = [row for row in rows if row.currency is None]
     return Sum(
@@ -275,7 +282,7 @@ def _pending(rows: Iterable[Any], shared: set[str]) -> list[Pending]:
         Pending(
             connection=slug,
             title=_title(own[0], shared),
-            sum=_summed(own),
+            sum=sum_of(own),
             oldest=min(int(row.oldest) for row in own),
         )
         for slug, own in groups.items()
@@ -290,8 +297,8 @@ def _losses(conn: Any, month: int, span: tuple[datetime, datetime], since_letter
         since=span[0],
         until=span[1],
         since_letter=since_letter,
-        declined=_summed(row for row in lost if row.status == "declined"),
-        reversed=_summed(row for row in lost if row.status == "reversed"),
+        declined=sum_of(row for row in lost if row.status == "declined"),
+        reversed=sum_of(row for row in lost if row.status == "reversed"),
         largest=tuple(
             Loss(
                 status=row.status,
@@ -307,7 +314,7 @@ def _losses(conn: Any, month: int, span: tuple[datetime, datetime], since_letter
             for row in reads.largest_lost(conn, *span, LARGEST)
         ),
         corrections={
-            kind: _summed(row for row in corrections if row.kind == kind)
+            kind: sum_of(row for row in corrections if row.kind == kind)
             for kind in dict.fromkeys(row.kind for row in corrections)
         },
     )
@@ -344,6 +351,8 @@ def _quarantined(row: Any, shared: set[str]) -> Quarantined:
 
 def _trouble(row: Any, month_end: datetime | None, now: datetime, shared: set[str]) -> TroubledConnection | None:
     """What is wrong with a connection; `month_end` is None while the month runs."""
+    if row.next_sync_at is None:  # fed by files: nothing reads it by itself
+        return None
     late = now - max(timedelta(seconds=row.interval_s * STALE_INTERVALS), STALE_MIN)
     if row.paused_at is not None:
         told = Trouble.PAUSED, (row.paused_reason or "")[:300], why_paused(row).rpartition(": ")[2]

@@ -17,7 +17,7 @@ import msgspec
 from sqlalchemy import Connection, Engine, and_, insert, or_, select, update
 from sqlalchemy.exc import DBAPIError
 
-from tracker import connections, ledger, rates, schedule
+from tracker import connections, inbound, ledger, rates, schedule
 from tracker.connect.connector import Resource
 from tracker.connect.fetch import Client
 from tracker.connect.paging import Step
@@ -37,6 +37,7 @@ from tracker.errors import (
 )
 from tracker.finish import finish
 from tracker.ledger import Book, Taken, payout_t
+from tracker.place import Place
 from tracker.records import Settlement, Status
 from tracker.store import writes
 from tracker.store.database import database_errors, explained, reading
@@ -108,6 +109,7 @@ def sync(
     with database_errors(deps.engine), deps.engine.begin() as conn:
         lease = schedule.claim(conn, connection_id, now, due_at=due_at)
         row = conn.execute(select(connection_t).where(connection_t.c.id == connection_id)).one()
+        connections.check_synced(row)
         _close_dead_runs(conn, connection_id, now)
         run_id = conn.execute(insert(run_t).values(connection_id=connection_id, started_at=now)).inserted_primary_key[0]  # type: ignore[index]
     report = Report(slug=row.slug)
@@ -136,6 +138,7 @@ class _Run:
         progress: Callable[[Progress], None],
     ) -> None:  # fmt: skip
         self.deps, self.row, self.lease, self.report, self.progress = deps, row, lease, report, progress
+        self.kept = now  # when the lease was last prolonged
         self.client: Client = connections.open_client(deps, row)
         self.when = When(now=now, since=since or row.since or _backfill_start(deps, now), again=since is not None)
         with reading(deps.engine) as conn:
@@ -162,6 +165,8 @@ class _Run:
         """Every resource, then the steps after the pages; a resource in trouble does not stop the others."""
         troubles: list[TrackerError] = []
         try:
+            for taken in inbound.take(self.deps.engine, self.book, self._keep_lease):
+                self.report.add(taken)
             for resource in self.client.connector.resources:
                 try:
                     self.read_resource(resource)
@@ -185,7 +190,7 @@ class _Run:
             found = conn.execute(
                 select(state_t).where(state_t.c.connection_id == self.row.id, state_t.c.resource == resource.name)
             ).first()
-        place = _Place(
+        place = Place(
             dict(found.state) if found else {}, found.resume if found else None, found.revision if found else 0
         )
         known = _Known(self.deps.engine, self.row.id, resource.name)
@@ -194,7 +199,7 @@ class _Run:
             for leg in legs:
                 begun = place.begun(leg)
                 self.read_leg(resource, begun or leg, place)
-                if begun and begun.done != leg.done:
+                if begun and (begun.params, begun.done) != (leg.params, leg.done):
                     break  # it was finished as it was begun: plan anew for what came since then
             else:
                 return
@@ -203,7 +208,7 @@ class _Run:
         for _, page, _ in self.client.pages(resource, leg):
             yield page
 
-    def read_leg(self, resource: Resource, leg: Leg, place: "_Place") -> None:
+    def read_leg(self, resource: Resource, leg: Leg, place: Place) -> None:
         start, place.resume = place.start_of(leg), None
         seen: set[str] = set()
         whole = start is None
@@ -231,9 +236,10 @@ class _Run:
             )
 
     def take_page(
-        self, resource: Resource, leg: Leg, step: Step, page: Page, following: Step | None, place: "_Place"
+        self, resource: Resource, leg: Leg, step: Step, page: Page, following: Step | None, place: Place
     ) -> tuple[Sequence[str], bool]:
         """Write one page in one transaction. Answers the ids of its rows and whether nothing in it was new."""
+        self._prolong()
         if not page.rows and following is None:  # most answers of most days: that it was read is noted with its leg
             self.report.add(Taken())
             self._tell(resource, leg)
@@ -309,6 +315,13 @@ class _Run:
             raise Unavailable(
                 "another process took over this connection.", hint="Nothing is lost: it goes on from here."
             )
+        self.kept = self.deps.now()
+
+    def _prolong(self) -> None:
+        """Pages that are as before write nothing: where they are many, the lease must not run out under them."""
+        if self.deps.now() - self.kept > schedule.LEASE / 4:
+            with self.deps.engine.begin() as conn:
+                self._keep_lease(conn)
 
     def _tell(self, resource: Resource, leg: Leg) -> None:
         r = self.report
@@ -318,36 +331,8 @@ class _Run:
 
     def finish_ledger(self) -> None:
         with self.deps.engine.begin() as conn:
-            finish(conn, self.book)
-
-
-class _Place(msgspec.Struct):
-    """How far a resource is: its state, the step inside an unfinished leg, the count of changes."""
-
-    state: dict[str, str]
-    resume: dict[str, Any] | None
-    revision: int
-
-    def start_of(self, leg: Leg) -> Step | None:
-        if self.resume is None or self.resume.get("leg") != leg.key:
-            return None
-        return msgspec.convert(self.resume["step"], Step)
-
-    def begun(self, leg: Leg) -> Leg | None:
-        """The same leg as a killed run asked for it: its steps lead on only there, and only so far does it reach.
-
-        Windows of one axis that differ only in their times count as one: now lies elsewhere than it did for that run.
-        """
-        key = self.resume.get("leg", "") if self.resume is not None else ""
-        plain = leg.path is None and leg.payout is None and ":" in leg.key
-        alike = plain and key.partition(":")[0] == leg.key.partition(":")[0]
-        if self.resume is None or not (alike or key == leg.key):
-            return None
-        return msgspec.structs.replace(leg, key=key, params=self.resume["params"], done=self.resume["done"])
-
-    def begin(self, leg: Leg) -> None:
-        for name, value in leg.begin.items():
-            self.state.setdefault(name, value)
+            if writes.touch_lease(conn, self.row.id, self.lease, self.deps.now() + schedule.LEASE):
+                finish(conn, self.book)  # else whoever took over finishes what is fresh at its own end
 
 
 class _Known:
@@ -415,11 +400,14 @@ def _finish(
     for wait_s in (*RECORD_AGAIN_S, None):
         try:
             with deps.engine.begin() as conn:
-                if trouble is INTERRUPTED:
-                    values, report.next_sync_at = {}, row.next_sync_at
+                if trouble is INTERRUPTED:  # its next time stays, also where somebody moved it meanwhile
+                    own = select(connection_t.c.next_sync_at).where(connection_t.c.id == row.id)
+                    values, report.next_sync_at = {}, conn.execute(own).scalar()
                 elif "paused_at" not in values:
                     report.next_sync_at = schedule.next_time(conn, row.id, now, deps.settings.zone, pause)
-                schedule.release(conn, row.id, lease, values | {"next_sync_at": report.next_sync_at})
+                if at := report.next_sync_at:  # a paused connection keeps the time that it has
+                    values["next_sync_at"] = at if pause else schedule.unless_asked(row, at)
+                schedule.release(conn, row.id, lease, values)
                 conn.execute(update(run_t).where(run_t.c.id == run_id).values(finished_at=now, **counts))
             return
         except DBAPIError as error:

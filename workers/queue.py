@@ -10,14 +10,13 @@ from typing import Any
 
 from tracker import pulse
 from tracker.errors import ConfigError
-from tracker.hand import Hand
+from tracker.hand import SYNC_MAX_S, Hand
 from tracker.launch import REDIS_LIMITS, open_ledger, run
 from tracker.schedule import HAND_OUT
 from tracker.settings import Settings
 
-#: A first sync of years takes hours. After so many it is interrupted and goes on with the next message; a process that
-#: does not hear that is killed a quarter of an hour later.
-SYNC_MAX_S, KILL_AFTER_S = 5 * 3600, 5 * 3600 + 900
+#: A process whose sync does not end by itself is killed a quarter of an hour later.
+KILL_AFTER_S = SYNC_MAX_S + 900
 
 
 def queue(settings: Settings) -> Any:
@@ -35,7 +34,7 @@ def queue(settings: Settings) -> Any:
         # Off the queue when the sync is done, no more at once than there are processes: none waits behind a long one.
         # A sync that kills its process is not put back, or it would kill the next; the clock sends it again.
         task_acks_late=True, task_reject_on_worker_lost=False, worker_prefetch_multiplier=1,
-        task_soft_time_limit=SYNC_MAX_S, task_time_limit=KILL_AFTER_S,
+        task_time_limit=KILL_AFTER_S,
         # Redis hands out again what is not done in the visibility time, so that is longer than any sync. Without the
         # sockets' limits a message to a Redis that vanished is sent for ever.
         broker_transport_options={"visibility_timeout": KILL_AFTER_S + 3600, "max_retries": 2, **REDIS_LIMITS},

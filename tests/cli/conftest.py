@@ -43,6 +43,7 @@ def environ(world: World) -> dict[str, str]:
         "TRACKER_DATA_DIR": str(world.folder),
         "TRACKER_TIME_ZONE": "Europe/Berlin",
         "TRACKER_BACKFILL_START": f"{start:%Y-%m-%d}",
+        "TRACKER_WEB_PORT": "0",
         "PYTHONPATH": os.pathsep.join([str(world.folder), str(ROOT)]),
     }
 

@@ -174,3 +174,19 @@ def test_the_list_fits_eighty_columns_and_says_why_below(command: Command, world
     assert all(len(line.rstrip()) <= 80 for line in table)
     assert reason.startswith("network is paused: 127.0.0.1 refused the credentials.")
     assert reason.endswith("Go on with: tracker connection credentials network")
+
+
+def test_options_are_changed_and_a_wrong_one_changes_nothing(command: Command, connected: World) -> None:
+    address = connected.connection("network").options["base_url"]
+    code, said, _ = command("connection", "edit", "network", "--option", f"base_url={address}/v2")
+    assert (code, said) == (
+        0,
+        "network has other options. What was read before is read with them again by: tracker rebuild --connection "
+        "network\n",
+    )
+    assert connected.connection("network").options["base_url"] == f"{address}/v2"
+    for wrong in ("site=x", "base_url=http://shop.example", "base_url"):
+        code, said, error = command("connection", "edit", "network", "--option", wrong, "--every", "2h")
+        assert (code, said, error.startswith("tracker: ")) == (64, "", True)
+    assert connected.connection("network").options["base_url"] == f"{address}/v2"
+    assert connected.connection("network").interval_s == 3600

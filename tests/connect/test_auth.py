@@ -102,6 +102,27 @@ def test_a_token_is_put_and_asked_for_as_the_provider_wants_it() -> None:
     ]
 
 
+def test_a_token_may_be_asked_for_in_the_query_and_answered_in_other_words() -> None:
+    class Address(Endpoint):
+        def post(self, url: str, form: Any, headers: Any) -> Any:
+            self.happened.append(url)
+            return super().post(url, form, headers)
+
+    tokens = Address({"data": {"token": "a1"}}, {"data": {}})
+    scheme = token(
+        "https://login.example/token",
+        lambda keys: {"user": keys["key"], "password": keys["secret"]},
+        in_query=True,
+        read=lambda answer: {"access_token": answer["data"].get("token"), "expires_in": 600},
+        param="token",
+    )
+    assert put(scheme, tokens).params == {"token": "a1"}
+    assert tokens.happened[:2] == ["https://login.example/token?user=k&password=s%3A%C3%A9", ("asked", {})]
+    tokens.stored = {}
+    with pytest.raises(AuthRejected):
+        put(scheme, tokens)
+
+
 def test_a_password_is_sent_only_when_no_refresh_token_is_taken() -> None:
     class Forgetful(Endpoint):
         def post(self, url: str, form: Any, headers: Any) -> Any:

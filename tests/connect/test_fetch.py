@@ -388,6 +388,19 @@ def test_a_token_endpoint_in_trouble_is_told_from_a_refusal(
     assert KEY not in str(raised.value)
 
 
+def test_the_status_inside_is_believed_where_a_provider_always_sends_200(client: Open, provider: Provider) -> None:
+    tokens, handed = MemoryTokens(NOW), iter([{"access_token": KEY}])
+    tokens.stored = {"access_token": KEY, "expires_at": "2027-01-01T00:00:00+00:00"}
+    tokens.post = lambda url, form, headers: next(handed)  # type: ignore[method-assign]
+    told = iter([401, "401", 429, 200])
+    provider.answers["/commissions"] = lambda asked: Reply.json({"status": next(told), "message": "why"})
+    inside = msgspec.structs.replace(network, status="status", auth=client_credentials("/token", "key", "key"))
+    with pytest.raises(AuthRejected, match="why"):  # also with the one token that is handed out
+        client(inside, tokens=tokens).send("/commissions", {})
+    assert next(handed, None) is None
+    assert client(inside, tokens=tokens).send("/commissions", {}).status == 200  # after a pause
+
+
 # --- pages and details ---
 
 

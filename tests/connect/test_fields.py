@@ -13,6 +13,7 @@ from hypothesis import given
 from tracker.connect.fields import (
     Field,
     constant,
+    country,
     currency,
     day,
     epoch,
@@ -23,8 +24,10 @@ from tracker.connect.fields import (
     money,
     one_of,
     optional,
+    scaled,
     text,
     timestamp,
+    timestamp_in,
 )
 from tracker.errors import DataError
 from tracker.money import decimals
@@ -55,6 +58,12 @@ def test_minor_units_follow_the_providers_own_table(number: int, code: str) -> N
 def test_an_amount_that_is_none_is_refused(value: Any) -> None:
     with pytest.raises(DataError):
         money("net").read({"net": value})
+
+
+def test_a_fixed_fraction_of_the_unit_is_the_same_in_every_currency() -> None:
+    assert scaled("net", 4).read({"net": 450000, "unit": "JPY"}) == Decimal("45.0000")
+    with pytest.raises(DataError):
+        scaled("net", 4).read({"net": Decimal("4.5")})
 
 
 @pytest.mark.parametrize("value", [Decimal("1.5"), "1.5", "12,5", True, None, Decimal("1E+999999")])
@@ -96,6 +105,8 @@ def test_a_time_without_an_offset_is_read_in_the_documented_zone(moment: datetim
     zone = ZoneInfo("Europe/Berlin")
     local = moment.astimezone(zone).replace(tzinfo=None)
     found = timestamp("at", zone=zone).read({"at": local.isoformat()})
+    named = timestamp_in("at", "$.time_zone")
+    assert named.read({"at": local.isoformat(), "$": {"time_zone": "Europe/Berlin"}}) == found
     assert found in (moment, moment - timedelta(hours=1))  # the doubled hour of autumn means its first time
     assert timestamp("at").read({"at": local.isoformat()}) == local.replace(tzinfo=UTC)
 
@@ -212,3 +223,10 @@ def test_a_field_is_a_field_a_function_or_a_constant() -> None:
 def test_no_value_gets_anything_but_an_answer_or_a_data_error(field: Field, value: Any) -> None:
     with suppress(DataError):
         field.read({"x": value, "unit": "EUR"})
+
+
+def test_a_country_is_a_code_of_two_letters_or_unknown() -> None:
+    field = country("where.country")
+    found = [field.read({"where": {"country": said}}) for said in ("de", "GB", "United Kingdom", "", None, 49, "4x")]
+    assert found == ["DE", "GB", None, None, None, None, None]
+    assert field.read({}) is None

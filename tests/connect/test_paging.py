@@ -88,11 +88,11 @@ def kinds(rows: list[int], size: int) -> dict[str, tuple[Pager, Answer]]:
 
     def by_offset(step: Step) -> Page:
         start = int(step.params["offset"])
-        return page(part(rows, start, size), envelope={"more": start + size < len(rows)})
+        return page(part(rows, start, size), envelope={"more": start + size < len(rows), "meta.count": len(rows)})
 
     def by_told_offset(step: Step) -> Page:
         start = int(step.params["offset"])
-        return page(part(rows, start, size), envelope={"offset": start, "limit": size})
+        return page(part(rows, start, size), envelope={"offset": start, "limit": str(size)})
 
     limit = ("limit", size)
     linked = next_link(path="links.next", size=limit, unlinked=("links.first", "offset"))
@@ -116,10 +116,16 @@ def kinds(rows: list[int], size: int) -> dict[str, tuple[Pager, Answer]]:
             page_number(total_header="X-Pages"),
             by_number(rows, size, 1, headers=in_header),
         ),
+        "number to rows counted in a header": (
+            page_number(size=limit, rows_header="X-Rows"),
+            by_number(rows, size, 1, headers=lambda rows, size: CaseInsensitiveDict({"x-rows": str(len(rows))})),
+        ),
         "number in a header": (page_header("Page", more=206), by_header),
         "offset": (offset(size=limit), by_offset),
         "offset of pages that are smaller than asked for": (offset(size=("limit", 100), told=True), by_told_offset),
         "offset while more": (offset(size=("limit", 100), more="more"), by_offset),
+        "offset until empty": (offset(size=("limit", 100), short=1), by_offset),
+        "offset to a total": (offset(size=("limit", 100), total="meta.count"), by_offset),
         "cursor": (cursor("after", next="next"), by_cursor),
         "cursor while more": (cursor("after", next="next", more="more", size=limit), by_cursor),
         "cursor until complete": (cursor("after", next="next", complete="done"), by_cursor),
@@ -177,7 +183,7 @@ def test_more_without_a_place_to_go_on_from_is_not_taken_for_the_end(pager: Page
 
 @pytest.mark.parametrize("stated", ["many", None, "1.5"])
 def test_a_total_that_is_no_number_is_refused(stated: str | None) -> None:
-    with pytest.raises(UnexpectedData, match="number of pages at 'pages'"):
+    with pytest.raises(UnexpectedData, match="total at 'pages'"):
         walk(page_number(total="pages"), lambda step: page([1], envelope={"pages": stated}))
 
 

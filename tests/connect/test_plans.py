@@ -292,9 +292,27 @@ def test_newest_first_goes_back_to_the_start_and_later_only_a_little() -> None:
     assert legs(plan, {"through": "x"}, again=True)[0].stop_before == NOW - timedelta(days=100)
 
 
+def test_newest_first_asks_again_for_what_is_open() -> None:
+    plan = NewestFirst(time=timestamp("at"), rescan=timedelta(days=3), reread=Reread(one="/sales/{id}", at_most=2))
+    found = legs(plan, {"through": "x", "reread": "a"}, known=Knows(["a", "b", "c", "d"]))
+    assert [leg.path for leg in found] == [None, "/sales/b", "/sales/c"]
+    assert found[-1].done == {"reread": "c"}
+
+
 def test_each_payout_is_listed_once() -> None:
     found = legs(PerPayout(param="payout", at_most=2), known=Knows(payouts=["p1", "p2", "p3"]))
     assert [(leg.params, leg.payout) for leg in found] == [({"payout": "p1"}, "p1"), ({"payout": "p2"}, "p2")]
+    found = legs(PerPayout(one="/payments/{id}/lines"), known=Knows(payouts=["p/1"]))
+    assert [(leg.path, leg.params, leg.payout) for leg in found] == [("/payments/p%2F1/lines", {}, "p/1")]
+
+
+def test_a_date_may_be_written_unlike_the_others() -> None:
+    days = Axis(name="day", since="day_from", until="day_to", form=local("UTC", "%d.%m.%Y"))
+    changed = Axis(name="changed", since="from", until="to", backfill=False)
+    state = {"through:day": "2026-03-01T12:00:00Z", "through:changed": "2026-03-01T12:00:00Z"}
+    found = [leg.params for leg in legs(date_windows(3650, days, changed, form=iso_naive), state)]
+    assert found[0]["day_from"] == "01.03.2026"
+    assert found[1]["from"] == "2026-03-01T11:00:00"
 
 
 def test_windows_are_what_the_shorthands_make() -> None:

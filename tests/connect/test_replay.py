@@ -12,6 +12,7 @@ from tests.world import Unhurried
 from tracker.connect.fetch import Client, Limits, post_form
 from tracker.connect.plans import Leg
 from tracker.connect.replay import MemoryTokens, RecordAdapter, Sample, load, replay
+from tracker.connect.rows import csv_as_json
 from tracker.connect.session import http_session
 
 NOW = datetime(2026, 6, 15, 10, tzinfo=UTC)
@@ -87,6 +88,16 @@ def test_a_token_that_is_handed_out_is_not_recorded(server: Server, provider: Pr
     assert "acc-4711" not in text
     assert "secret%2F" not in text
     assert text.count("sample-access_token") == 2
+
+
+def test_people_are_found_in_an_answer_that_is_converted(server: Server, provider: Provider) -> None:
+    provider.always("/commissions", Reply(b"id,email\r\nc1,Ann at home\r\n"))
+    table = msgspec.structs.replace(network.resource("commissions"), rows="", convert=csv_as_json, drop=("email",))
+    adapter = RecordAdapter(table, [], server.url, server.url)
+    with http_session() as http:
+        http.mount("http://", adapter)
+        http.get(f"{server.url}/commissions", headers={"Authorization": f"Bearer {KEY}"}, timeout=5)
+    assert bytes(adapter.exchanges[0].answer.body) == b'[{"id":"c1"}]'
 
 
 def test_a_request_that_was_not_recorded_fails(server: Server, provider: Provider) -> None:

@@ -138,6 +138,8 @@ def test_csv_becomes_rows_by_the_names_of_its_columns() -> None:
         {"payment_id": "7", "total_commission_paid": "1,234.50"},
         {"payment_id": "8", "total_commission_paid": "two\nlines"},
     ]
+    once = csv_as_json(text.encode())
+    assert csv_as_json(once, "payment_id") == once
 
 
 @pytest.mark.parametrize("body", [b"", b"You cannot request more", b"id\n1", b'"a', b"\xff\xfe\n"])

@@ -7,12 +7,13 @@ import requests
 
 from tracker.connect.connector import Connector
 from tracker.connect.fetch import Client, Limits
+from tracker.connect.fields import Row
 from tracker.connect.normalise import normalise, prepare
 from tracker.connect.pace import Pace
 from tracker.connect.plans import Leg, When
 from tracker.connect.replay import MemoryTokens
 from tracker.connect.rows import Page
-from tracker.records import Earning, Record, Settlement, Status
+from tracker.records import Earning, Payout, Record, Settlement, Status
 
 
 class Book:
@@ -24,6 +25,7 @@ class Book:
         self.credentials = credentials
         self.records: dict[tuple[str, str], Record] = {}
         self.state: dict[str, str] = {}
+        self.pace = Pace()
 
     @property
     def earnings(self) -> dict[str, Earning]:
@@ -38,7 +40,8 @@ class Book:
         return sorted(key for key in open_ones if key > after)[:limit]
 
     def payouts_to_itemise(self, limit: int) -> list[str]:
-        return []
+        payouts = (record for record in self.records.values() if isinstance(record, Payout))
+        return [payout.external_id for payout in payouts if payout.itemised][:limit]
 
     def read(self, name: str, *, now: datetime, since: datetime) -> None:
         """One sync of a resource. Raises what the kit raises; a row that cannot be understood fails the test."""
@@ -49,11 +52,14 @@ class Book:
                 slug="test",
                 credentials=self.credentials,
                 options=self.options,
-                tokens=MemoryTokens(now),
+                tokens=MemoryTokens(now, http),
                 http=http,
-                pace=Pace(),
+                pace=self.pace,
                 limits=Limits(tries=1),
             )
+
+            def detail(row: Row) -> Row:
+                return client.detail(resource, row)
 
             def pages(leg: Leg) -> Iterator[Page]:
                 return (page for _, page, _ in client.pages(resource, leg))
@@ -61,7 +67,7 @@ class Book:
             for leg in resource.plan.legs(self.state, When(now=now, since=since), self, pages):
                 for _, page, _ in client.pages(resource, leg):
                     for raw in page.rows:
-                        prepared = prepare(resource, raw, str.upper, lambda row: row)
+                        prepared = prepare(resource, raw, str.upper, detail)
                         assert prepared.fault is None, prepared.fault
                         for record in normalise(resource, prepared.row, client.options, now):
                             self.records[type(record).__name__, record.external_id] = record

@@ -11,6 +11,7 @@ from urllib3.exceptions import ProtocolError
 
 from tests.demo.conftest import NOW, Get
 from tracker.demo.faults import Fault, Trouble
+from tracker.demo.networks import PLAYED
 from tracker.demo.server import Sandbox
 from tracker.errors import UsageError
 
@@ -221,3 +222,10 @@ def test_pages_can_go_on_for_ever(
         token = found["maxCommissionId"]
         cursors["cj"].append(token)
     assert {name: len(set(seen)) == 3 for name, seen in cursors.items()} == dict.fromkeys(cursors, moves)
+
+
+def test_the_networks_beside_the_story_are_played_and_not_told(sandbox: Sandbox) -> None:
+    assert sandbox.providers == ("awin", "cj", "stripe", "woocommerce", "ghost")
+    for name in PLAYED:
+        assert sandbox.url(name).endswith(f"/{name}")
+        assert sandbox.credentials(name).keys() == PLAYED[name].keys("0" * 96).keys()

@@ -1,20 +1,28 @@
 """`tracker connection`: accounts at providers."""
 
-import json
-import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from datetime import datetime, time
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 from rich.table import Table
 
-from tracker import connections
-from tracker.cli.ground import FAILED, fail, jsonable, open_ledger, out, parse_day, parse_pairs, print_json
+from tracker import connections, discover
+from tracker.cli import discovered, inbound
+from tracker.cli.credentials import CredentialFile, Credentials, completed, given
+from tracker.cli.ground import (
+    FAILED,
+    fail,
+    jsonable,
+    know_own_providers,
+    open_ledger,
+    out,
+    parse_day,
+    parse_pairs,
+    print_json,
+)
 from tracker.cli.schedule import Agenda
 from tracker.connect import catalog
-from tracker.connect.connector import Connector
 from tracker.errors import AuthRejected, ProviderError, RightMissing, TrackerError, UsageError
 from tracker.hours import interval_text, read_interval, read_quiet
 from tracker.records import Role
@@ -23,17 +31,6 @@ from tracker.store.database import reading
 app = typer.Typer(help="Accounts at providers: add, try out, pause, remove.", no_args_is_help=True)
 Slug = Annotated[str, typer.Argument(metavar="SLUG", help="The connection's short name.")]
 Json = Annotated[bool, typer.Option("--json", help="For scripts.")]
-Credentials = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--credential",
-        metavar="NAME=VALUE",
-        help="Asked for without echo when left out. Beware: the shell keeps a history.",
-    ),
-]
-CredentialFile = Annotated[
-    Path | None, typer.Option(metavar="FILE", help='A JSON file with the credentials: {"name": "value"}.')
-]
 Every = Annotated[
     str | None, typer.Option(metavar="INTERVAL", help="How often it is synced: 30m, 6h, 1d. Every hour at first.")
 ]
@@ -41,7 +38,10 @@ Quiet = Annotated[
     str | None,
     typer.Option(metavar="HH:MM-HH:MM", help="No scheduled sync begins then, in your time zone. none: at any time."),
 ]
-FILE_MAX = LINE_MAX = 100_000
+Options = Annotated[
+    list[str] | None,
+    typer.Option("--option", metavar="NAME=VALUE", help="Such as base_url=https://shop.example"),
+]
 
 
 @app.command()
@@ -51,9 +51,7 @@ def add(
     title: Annotated[str | None, typer.Option(metavar="TEXT", help="How it is called in reports.")] = None,
     credential: Credentials = None,
     credential_file: CredentialFile = None,
-    option: Annotated[
-        list[str] | None, typer.Option(metavar="NAME=VALUE", help="Such as base_url=https://shop.example")
-    ] = None,
+    option: Options = None,
     role: Annotated[
         str | None,
         typer.Option(metavar="ROLE", help="cash: its rows are the money. enrichment: another connection counts it."),
@@ -67,7 +65,12 @@ def add(
     quiet: Quiet = None,
     as_json: Json = False,
 ) -> None:
-    """Connect an account. Its credentials are sealed before they are stored."""
+    """Connect an account. Its credentials are sealed before they are stored.
+
+    An id that you do not know is looked up when you leave it empty, if the provider can tell what your key sees. To
+    list it first: tracker connector discover PROVIDER.
+    """
+    know_own_providers()
     connector = catalog.find(provider)
     if role is not None and role not in list(Role):
         raise UsageError(f"--role: {role[:20]!r} is not a role.", hint="Choose cash or enrichment.")
@@ -75,15 +78,15 @@ def add(
     deps = open_ledger()
     start = datetime.combine(parse_day(since, "--since"), time(), deps.settings.zone) if since else None
     options = parse_pairs(option or (), "--option")
-    given = _given(credential_file, credential)
-    connections.check(connector, given, options, asked_for=False)
+    keys = given(credential_file, credential)
+    connections.check(connector, keys, options, asked_for=False)
     with reading(deps.engine) as conn:
         connections.check_slug(conn, slug)
     row = connections.add(
         deps,
         provider,
         slug,
-        credentials=_completed(connector, given),
+        credentials=completed(connector, keys, lambda whole: discover.before(deps, provider, whole, options)),
         options=options,
         title=title,
         role=role,
@@ -94,10 +97,10 @@ def add(
     if as_json:
         print_json(_shown(row))
         return
-    out.print(
-        f"Added {row.slug} ({connector.title}). Next: tracker connection test {row.slug}, then tracker sync {row.slug}",
-        markup=False,
-    )
+    following = f"tracker connection test {row.slug}, then tracker sync {row.slug}"
+    if connector.imported:
+        following = f"tracker import FILE --connection {row.slug}"
+    out.print(f"Added {row.slug} ({connector.title}). Next: {following}", markup=False)
     if connector.warning:
         out.print(f"Note: {connector.warning}", markup=False)
 
@@ -118,41 +121,6 @@ def _read(name: str, read: Callable[[str], Any], text: str) -> Any:
     except UsageError as error:
         error.message = f"{name}: {error.message}"
         raise
-
-
-def _given(path: Path | None, pairs: list[str] | None) -> dict[str, str]:
-    return _from_file(path) | parse_pairs(pairs or (), "--credential")
-
-
-def _completed(connector: Connector, given: Mapping[str, str]) -> dict[str, str]:
-    """With the required credentials that were not given: asked for without echo, or a line each of piped input."""
-    whole = dict(given)
-    for name, wanted in connector.credentials.items():
-        if name in whole or not wanted.required:
-            continue
-        if sys.stdin.isatty():
-            hint = f" ({wanted.help})" if wanted.help else ""
-            whole[name] = typer.prompt(f"{wanted.label}{hint}", hide_input=wanted.secret, err=True)
-        else:
-            whole[name] = sys.stdin.readline(LINE_MAX)
-    return whole
-
-
-def _from_file(path: Path | None) -> dict[str, str]:
-    if path is None:
-        return {}
-    try:
-        with path.open(encoding="utf-8") as file:
-            found = json.loads(file.read(FILE_MAX))
-    except OSError as error:
-        raise UsageError(f"--credential-file: cannot read {path}: {error.strerror}.") from None
-    except ValueError:
-        raise UsageError(f"--credential-file: {path} is not JSON.", hint='Expected {"name": "value", …}.') from None
-    if not isinstance(found, dict) or not all(isinstance(value, str | int) for value in found.values()):
-        raise UsageError(
-            f"--credential-file: {path} does not hold names with values.", hint='Expected {"name": "value", …}.'
-        )
-    return {str(name): str(value) for name, value in found.items()}
 
 
 @app.command("list")
@@ -262,6 +230,14 @@ def try_out(slug: Slug, as_json: Json = False) -> None:
         raise typer.Exit(FAILED)
 
 
+@app.command("discover")
+def discover_(slug: Slug, as_json: Json = False) -> None:
+    """List the accounts, sites and programmes that a connection's key can see."""
+    deps = open_ledger()
+    seen = discover.connected(deps, slug)
+    discovered.show(catalog.find(connections.find(deps.engine, slug).provider), seen, as_json)
+
+
 def _say(deps: connections.Deps, slug: str, told: str, as_json: bool) -> None:
     if as_json:
         print_json(_shown(connections.find(deps.engine, slug)))
@@ -270,12 +246,20 @@ def _say(deps: connections.Deps, slug: str, told: str, as_json: bool) -> None:
 
 
 @app.command()
-def edit(slug: Slug, every: Every = None, quiet: Quiet = None, as_json: Json = False) -> None:
-    """Change how often and when a connection is synced."""
+def edit(slug: Slug, every: Every = None, quiet: Quiet = None, option: Options = None, as_json: Json = False) -> None:
+    """Change how often and when a connection is synced, or its options."""
     agreed = _agreed(every, quiet)
-    if not agreed:
-        raise UsageError("there is nothing to change.", hint="Give --every 6h, --quiet 22:00-06:00 or --quiet none.")
+    if not agreed and not option:
+        hint = "Give --every 6h, --quiet 22:00-06:00, --quiet none or --option name=value."
+        raise UsageError("there is nothing to change.", hint=hint)
     deps = open_ledger()
+    if option:
+        connections.replace_options(deps, slug, parse_pairs(option, "--option"))
+        told = f"What was read before is read with them again by: tracker rebuild --connection {slug}"
+        if not (as_json and agreed):
+            _say(deps, slug, f"{slug} has other options. {told}", as_json)
+    if not agreed:
+        return
     connections.edit(deps, slug, **agreed)
     row = connections.find(deps.engine, slug)
     quiet_told = f", but not from {row.quiet.replace('-', ' to ')}" if row.quiet else ""
@@ -307,9 +291,10 @@ def credentials_(
     deps = open_ledger()
     row = connections.find(deps.engine, slug)
     connector = catalog.find(row.provider)
-    given = _given(credential_file, credential)
-    connections.check(connector, given, row.options, asked_for=False)
-    connections.replace_credentials(deps, slug, _completed(connector, given))
+    keys = given(credential_file, credential)
+    connections.check(connector, keys, row.options, asked_for=False)
+    whole = completed(connector, keys, lambda whole: discover.before(deps, row.provider, whole, row.options))
+    connections.replace_credentials(deps, slug, whole)
     _say(deps, slug, f"Stored. Next: tracker connection test {slug}", as_json)
 
 
@@ -327,3 +312,6 @@ def remove(
         print_json({"slug": slug, "removed": True, "earnings": count})
     else:
         out.print(f"Removed {slug} with {count:,} earnings.", markup=False)
+
+
+app.command("inbound")(inbound.command)

@@ -7,7 +7,8 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
-from tracker.cli.ground import FAILED, now, open_ledger, out, print_json
+from tracker.cli.credentials import CredentialFile, Credentials, completed, given
+from tracker.cli.ground import FAILED, err, know_own_providers, now, open_ledger, out, parse_pairs, print_json
 from tracker.connect import catalog
 from tracker.errors import UsageError
 
@@ -19,6 +20,7 @@ Json = Annotated[bool, typer.Option("--json", help="For scripts.")]
 @app.command("list")
 def list_(as_json: Json = False) -> None:
     """All providers with what each reads."""
+    know_own_providers()
     found = [(slug, catalog.find(slug)) for slug in catalog.slugs()]
     if as_json:
         print_json(
@@ -27,17 +29,22 @@ def list_(as_json: Json = False) -> None:
                 for slug, one in found
             ]
         )
-        return
-    table = Table("provider", "title", "kind", "reads", box=None, pad_edge=False)
-    for slug, connector in found:
-        table.add_row(slug, connector.title, connector.kind, ", ".join(r.name for r in connector.resources))
-    out.print(table)
-    out.print("What one needs: tracker connector show PROVIDER")
+    else:
+        table = Table("provider", "title", "kind", "reads", box=None, pad_edge=False)
+        for slug, connector in found:
+            table.add_row(slug, connector.title, connector.kind, ", ".join(r.name for r in connector.resources))
+        out.print(table)
+        out.print("What one needs: tracker connector show PROVIDER")
+    if faults := list(catalog.faults()):
+        for fault in faults:
+            err.print(f"✗ {fault}", markup=False)
+        raise typer.Exit(FAILED)
 
 
 @app.command()
 def show(slug: Slug, as_json: Json = False) -> None:
     """What a provider needs, and where to find it."""
+    know_own_providers()
     connector = catalog.find(slug)
     if as_json:
         print_json(
@@ -76,6 +83,29 @@ def _line(what: str, label: str, text: str) -> str:
 
 
 @app.command()
+def discover(
+    slug: Slug,
+    credential: Credentials = None,
+    credential_file: CredentialFile = None,
+    option: Annotated[list[str] | None, typer.Option(metavar="NAME=VALUE", help="An option of the provider.")] = None,
+    as_json: Json = False,
+) -> None:
+    """List the accounts, sites and programmes that a key can see, before it is connected.
+
+    Nothing is stored. Ids that you do not know yet may be left out.
+    """
+    from tracker import discover
+    from tracker.cli import discovered
+
+    deps = open_ledger()
+    connector = catalog.find(slug)
+    options = parse_pairs(option or (), "--option")
+    discover.check_can_tell(connector)
+    keys = completed(connector, given(credential_file, credential), leave_out={one.fills for one in connector.discover})
+    discovered.show(connector, discover.before(deps, slug, keys, options), as_json)
+
+
+@app.command()
 def new(slug: Slug) -> None:
     """Write a connector and a sample to start from."""
     from tracker.connect import workbench
@@ -88,11 +118,22 @@ def new(slug: Slug) -> None:
 
 
 @app.command()
-def check(slug: Slug) -> None:
+def check(
+    slug: Slug,
+    accept: Annotated[bool, typer.Option("--accept", help="First write what the samples give now.")] = False,
+) -> None:
     """Say what a connector still lacks."""
     from tracker.connect import workbench
+    from tracker.connect.declared import folder
 
-    found = list(workbench.faults(catalog.find(slug), Path("tests/connectors") / slug))
+    know_own_providers()
+    connector = catalog.find(slug)
+    own = folder.file_of(slug)
+    samples = own.with_suffix("") if own else Path("tests/connectors") / slug
+    if accept:
+        for file in workbench.accept(connector, samples):
+            out.print(f"Wrote {file}. Read it: every value must be right.", markup=False)
+    found = list(workbench.faults(connector, samples))
     for fault in found:
         out.print(f"✗ {fault}", markup=False)
     if found:

@@ -61,6 +61,14 @@ def open_ledger(settings: "Settings | None" = None) -> "Deps":
     return deps
 
 
+def know_own_providers() -> None:
+    """Let the catalogue find the providers in the data folder: for commands that need no ledger."""
+    from tracker.connect.declared import folder
+    from tracker.settings import load_settings
+
+    folder.look_in(load_settings().data_dir)
+
+
 def print_json(value: object) -> None:
     sys.stdout.write(json.dumps(jsonable(value), ensure_ascii=False) + "\n")
 

@@ -20,7 +20,9 @@ COMMANDS = {
     "connection": "Accounts at providers: add, try out, pause, remove.",
     "connector": "Providers that can be connected; tools to write a connector.",
     "sync": "Pull what is new from the providers.",
-    "serve": "Sync on schedule, in one process.",
+    "import": "Statements from files: CSV, TSV, XLSX.",
+    "serve": "Sync on schedule and serve the pages, in one process.",
+    "password": "Set the password of the pages, also a forgotten one.",
     "schedule": "What runs when, in local time, and why something waits.",
     "health": "Whether the clock runs and syncs happen; for health checks.",
     "demo": "Invented providers on this machine: connect, sync and report.",
@@ -41,6 +43,9 @@ COMMANDS = {
     "restore": "Put a backup into an empty ledger.",
     "key": "Change the key that seals credentials.",
 }
+
+#: Where a command's name is no name for a module.
+MODULES = {"import": "importing"}
 
 
 class Commands(TyperGroup):
@@ -64,14 +69,14 @@ class Commands(TyperGroup):
 
 def load(name: str) -> Any:
     """The command itself."""
-    module = import_module(f"tracker.cli.{name}")
+    module = import_module(f"tracker.cli.{MODULES.get(name, name)}")
     if hasattr(module, "app"):
         module.app.rich_markup_mode = None
         group = typer.main.get_group(module.app)
         group.name = name
         return group
     alone = typer.Typer(add_completion=False, rich_markup_mode=None)
-    alone.command(name)(getattr(module, name))
+    alone.command(name)(getattr(module, name, None) or getattr(module, f"{name}_"))
     return typer.main.get_command(alone)
 
 

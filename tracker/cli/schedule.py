@@ -44,6 +44,7 @@ class Agenda:
             "due": "due now",
             "waiting": f"next {self.at(at)}",
             "trying again": f"next try {self.at(at)}",
+            "imported": f"from files, up to {self.at(at)}" if at else "from files, none yet",
         }
         return words[state]
 
@@ -75,7 +76,8 @@ def schedule(as_json: Annotated[bool, typer.Option("--json", help="For scripts."
     out.print(f"Times are {deps.settings.time_zone}; now it is {agenda.now.astimezone(deps.settings.zone):%H:%M}.")
     table = Table("connection", "every", "quiet hours", "state", box=None, pad_edge=False)
     for row in every:
-        table.add_row(row.slug, interval_text(row.interval_s), row.quiet or "", agenda.state(row))
+        interval = interval_text(row.interval_s) if row.next_sync_at else "–"
+        table.add_row(row.slug, interval, row.quiet or "", agenda.state(row))
     if every:
         out.print(table)
     for row in every:  # below, because a reason is longer than a column

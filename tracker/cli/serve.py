@@ -1,11 +1,13 @@
-"""`tracker serve`: everything in one process, with no other service: the clock and a few threads that sync."""
+"""`tracker serve`: everything in one process, with no other service: the clock, threads that sync, and the pages."""
 
 import os
+import secrets
 import signal
 import sys
 import threading
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from socket import socket
 from threading import Event, Lock
 from time import monotonic
 from typing import Annotated
@@ -13,13 +15,15 @@ from typing import Annotated
 import msgspec
 import typer
 
-from tracker import connections, jobs, schedule
+from tracker import accounts, connections, jobs, schedule
 from tracker.cli.ground import PATIENCE_S, open_ledger, out
 from tracker.cli.schedule import Agenda
 from tracker.connections import Deps
 from tracker.hand import Stopped
 from tracker.hours import interval_text
 from tracker.launch import configure_log
+from tracker.web.app import make_app
+from tracker.web.listen import Pages, address_of, listen
 from workers import clock
 
 
@@ -63,10 +67,12 @@ class Pool:
 
 def serve(
     threads: Annotated[int, typer.Option(min=1, max=64, help="Connections that sync at the same time.")] = 4,
+    web: Annotated[bool, typer.Option("--web/--no-web", help="Serve the pages as well.")] = True,
 ) -> None:
-    """Sync on schedule until Ctrl-C."""
+    """Sync on schedule and serve the pages until Ctrl-C."""
     deps = open_ledger()
     configure_log(deps.settings, terminal=out.is_terminal)
+    bound = listen(deps) if web else None
     stopped = Event()
     for name in (signal.SIGINT, signal.SIGTERM):
         signal.signal(name, lambda *_: stopped.set())
@@ -74,15 +80,28 @@ def serve(
         schedule.free_dead(conn)
         schedule.give_back(conn)
     out.print(schedule_told(deps), markup=False)
+    pages = open_pages(deps, bound) if bound else None
     pool = Pool(deps, threads)
     running = clock.start(deps, pool.dispatch)
     clock.keep(running, stopped)
     out.print("Stopping; what is half read goes on from there next time.")
+    if pages:
+        pages.stop()
     running.shutdown(wait=False)
     pool.stop()
     if not _threads_ended(PATIENCE_S):  # a provider is slow: leave now, as if killed, which loses nothing either
         sys.stdout.flush()
         os._exit(0)
+
+
+def open_pages(deps: Deps, bound: socket) -> Pages:
+    """Serve the pages and say where; while there is no password, also the address at which to set one."""
+    token = None if accounts.any_user(deps.engine) else secrets.token_urlsafe(24)
+    address = address_of(deps.settings, bound)
+    out.print(f"Pages: {address}/", markup=False)
+    if token:
+        out.print(f"Nobody has a password yet. Set yours here, once: {address}/setup?token={token}", markup=False)
+    return Pages(make_app(deps, setup_token=token), bound)
 
 
 def _threads_ended(patience_s: float) -> bool:

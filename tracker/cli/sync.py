@@ -47,8 +47,10 @@ def sync(
     """Pull what is new from the providers. Exit code 0: all well, 1: rows in quarantine, 2: a connection failed."""
     deps = open_ledger()
     start = datetime.combine(parse_day(since, "--since"), time(), deps.settings.zone) if since else None
-    every = connections.every(deps.engine)
+    every = [row for row in connections.every(deps.engine) if row.next_sync_at]  # the others are fed by files
     rows = [connections.find(deps.engine, slug) for slug in dict.fromkeys(slugs or ())] or every
+    for row in rows:
+        connections.check_synced(row)
     paused = [row for row in rows if row.paused_at]
     if paused and (slugs or len(paused) == len(rows)):
         raise UsageError(connections.why_paused(paused[0]))

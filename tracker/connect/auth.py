@@ -8,7 +8,7 @@ from base64 import b64encode
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any, Protocol
-from urllib.parse import urlsplit
+from urllib.parse import urlencode, urlsplit
 
 import msgspec
 
@@ -41,7 +41,9 @@ class Tokens(Protocol):
         """Durable before it returns."""
 
     def post(self, url: str, form: Mapping[str, str], headers: Mapping[str, str]) -> Mapping[str, Any]:
-        """The decoded JSON answer; the form is sent as JSON where the headers say so.
+        """The decoded JSON answer; the form is sent as JSON where the headers say so. Without a form it is a GET.
+
+        Where the headers say XML, it is the form's `xml` and the session's cookie comes back as the access token.
 
         Raises AuthRejected, Unavailable or UnexpectedData.
         """
@@ -102,14 +104,31 @@ def token(
     *,
     headers: Callable[[Credentials], Mapping[str, str]] = lambda credentials: {},
     param: str = "",
+    refreshed: bool = False,
+    in_query: bool = False,
+    read: Callable[[Mapping[str, Any]], Mapping[str, Any]] = lambda answer: answer,
 ) -> Scheme:
     """A token of limited life, for a form and headers made of the credentials. Put as bearer, or as a query parameter.
 
-    Where the connection has a `base_url` of its own, the token is asked for there as well.
+    Where the connection has a `base_url` of its own, the token is asked for there as well. `refreshed`: a refresh token
+    that came with the last one is used first, and the form only when there is none or it is refused. `in_query`: the
+    form is the query of a GET. `read` gives the answer the names of RFC 6749; it raises what else the answer says.
     """
 
     def put(request: Request, credentials: Credentials, tokens: Tokens) -> None:
-        found = _access_token(tokens, _at(request, url), lambda: form(credentials), headers(credentials))
+        def ask(asked: Callable[[], Mapping[str, str]]) -> str:
+            address = _at(request, url) + (f"?{urlencode(asked())}" if in_query else "")
+            return _access_token(tokens, address, dict if in_query else asked, headers(credentials), read)
+
+        kept = tokens.stored.get("refresh_token") if refreshed else None
+        again = {"grant_type": "refresh_token", "refresh_token": kept or ""}
+        try:
+            found = ask(lambda: again if kept else form(credentials))
+        except AuthRejected:
+            if not kept:
+                raise
+            tokens.stored.pop("refresh_token")
+            found = ask(lambda: form(credentials))
         if param:
             request.params[param] = found
         else:
@@ -138,9 +157,22 @@ def refresh_token(url: str, client_id: str, client_secret: str | None, refresh: 
                 "client_id": credentials[client_id],
                 "refresh_token": tokens.stored.get("refresh_token") or credentials[refresh],
             }
-            return form | ({"client_secret": credentials[client_secret]} if client_secret else {})
+            return form | ({"client_secret": credentials.get(client_secret, "")} if client_secret else {})
 
         request.headers["Authorization"] = "Bearer " + _access_token(tokens, _at(request, url), ask, {})
+
+    return Scheme(put, renewable=True)
+
+
+def session_cookie(url: str, login: Callable[[Credentials], bytes]) -> Scheme:
+    """A session that begins with a posted XML document and is told by a cookie. It is begun anew when it is refused."""
+
+    def put(request: Request, credentials: Credentials, tokens: Tokens) -> None:
+        def ask() -> Mapping[str, str]:
+            return {"xml": login(credentials).decode()}
+
+        kind = {"Content-Type": "text/xml; charset=utf-8"}
+        request.headers["Cookie"] = _access_token(tokens, _at(request, url), ask, kind)
 
     return Scheme(put, renewable=True)
 
@@ -150,13 +182,19 @@ def _at(request: Request, url: str) -> str:
     return own + urlsplit(url).path if own else url
 
 
-def _access_token(tokens: Tokens, url: str, ask: Callable[[], Mapping[str, str]], headers: Mapping[str, str]) -> str:
+def _access_token(
+    tokens: Tokens,
+    url: str,
+    ask: Callable[[], Mapping[str, str]],
+    headers: Mapping[str, str],
+    read: Callable[[Mapping[str, Any]], Mapping[str, Any]] = lambda answer: answer,
+) -> str:
     """The stored access token while it has a minute left, else a new one."""
     stored = tokens.stored
     expires = stored.get("expires_at")
     if stored.get("access_token") and expires and datetime.fromisoformat(expires) > tokens.now + timedelta(minutes=1):
         return stored["access_token"]
-    answer = tokens.post(url, ask(), {"Accept": "application/json", **headers})
+    answer = read(tokens.post(url, ask(), {"Accept": "application/json", **headers}))
     found = answer.get("access_token")
     if not isinstance(found, str) or not found:
         raise AuthRejected("the provider gave no access token.", hint="Check the client id and secret.")

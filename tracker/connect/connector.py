@@ -25,7 +25,7 @@ from tracker.connect.webhook import WebhookScheme
 from tracker.errors import DataError, ProviderError
 from tracker.records import Earning, Record, Recurrence, Role
 
-Kind = Literal["affiliate", "payments", "billing", "shop", "membership", "course", "advertising", "marketplace"]
+Kind = Literal["affiliate", "payments", "billing", "shop", "membership", "course", "advertising", "marketplace", "bank"]
 
 
 class Credential(msgspec.Struct, frozen=True):
@@ -104,10 +104,13 @@ class Resource(msgspec.Struct, frozen=True, kw_only=True):
     """One kind of thing that a provider offers.
 
     `rows` is the path of the list in an answer ("" when the answer is the list). `drop` and `pseudonymise` name
-    personal fields ("billing.email", "items.*.name"): the first never reach the disk, the second as a lasting stand-in.
-    `tidy` takes out, in place, what no path can name: all but a few of a list of freely named values.
+    personal fields ("billing.email", "items.*.name"): the first never reach the disk, the second as a lasting
+    stand-in. `tidy` takes out, in place, what no path can name: all but a few of a list of freely named values.
     `right` is what the key must be allowed to do, in the provider's words. `absent` tells from an error that this
-    account does not have the resource at all. `body` makes the body of a POST from the parameters.
+    account does not have the resource at all. `body` makes the body of a POST from the parameters. `convert` makes
+    JSON of an answer that is none, or not as documented, and takes its own output too; it raises what the answer
+    says. `params` may name options in braces. `carry` names values beside the rows that belong to each of them: a
+    report's currency.
     """
 
     name: str
@@ -117,6 +120,7 @@ class Resource(msgspec.Struct, frozen=True, kw_only=True):
     makes: tuple[Make, ...]
     rows: str = ""
     params: Mapping[str, str] = {}
+    carry: tuple[str, ...] = ()
     paging: Pager = single_page
     method: Literal["GET", "POST"] = "GET"
     body: Callable[[Mapping[str, str]], bytes] | None = None
@@ -127,6 +131,7 @@ class Resource(msgspec.Struct, frozen=True, kw_only=True):
     details: Details | None = None
     right: str = ""
     absent: Callable[[ProviderError], bool] | None = None
+    convert: Callable[[bytes], bytes] | None = None
     fetch: Callable[..., Any] | None = None
 
     def __post_init__(self) -> None:
@@ -134,17 +139,38 @@ class Resource(msgspec.Struct, frozen=True, kw_only=True):
             raise TypeError(f"{self.name}: a row is found again by its id, so the id cannot be a pseudonym")
 
 
+class Discover(msgspec.Struct, frozen=True, kw_only=True):
+    """A list of what a key can see, so that a user need not know ids: `what` names it, in the plural.
+
+    `fills` is the credential or option that an id is for; such a credential may still be missing when the provider is
+    asked. Ids that only help to recognise something (programmes) fill nothing. Not for a provider whose refresh tokens
+    rotate: asking before there is a connection would use one up.
+    """
+
+    what: str
+    path: str
+    id: Field
+    title: Field
+    rows: str = ""
+    params: Mapping[str, str] = {}
+    paging: Pager = single_page
+    fills: str = ""
+
+
 class Connector(msgspec.Struct, frozen=True, kw_only=True):
     """One provider.
 
     `base_url` is empty where every user has an address of their own. `headers` may name credentials and options in
-    braces. `failure` is the path of an error in an answer with status 200, `refused` turns what stands there into an
-    error; `message` lists the paths where an error answer keeps its useful words. `explain` names the error of a status
-    and decoded body (None: no JSON) that the status alone would misjudge, or answers None. `retry_after` is the header
-    with the seconds to wait. `recurrence` applies to
-    every earning that nothing else decides (ads are variable). `corrections="appended"`: earnings that share an
-    `origin_ref` and add up to nothing were declined or reversed. `payouts="from_earnings"`: there is no payout API, so
-    payouts are put together from the earnings that name one.
+    braces. `status` is the path of the status in an answer, where a provider always sends 200. `failure` is the path of
+    an error in an answer with status 200, `refused` turns what stands there into an error; `message` lists the paths
+    where an error answer keeps its useful words. `explain` names the error of a status and decoded body (plain text as
+    it is, None for a web page) that the status alone would misjudge, or
+    answers None. `doubtful` statuses may also mean too many calls: they are believed when a second try says the
+    same. `retry_after` is the header with the seconds to wait. `recurrence` applies to every earning that nothing
+    else decides (ads are variable). `corrections="appended"`: earnings that share an `origin_ref` and add up to
+    nothing were declined or reversed. `payouts="from_earnings"`: there is no payout API, so payouts are put
+    together from the earnings that name one. `imported`: the rows come in files that the user imports; nothing is ever
+    asked of the provider.
     """
 
     title: str
@@ -158,15 +184,19 @@ class Connector(msgspec.Struct, frozen=True, kw_only=True):
     headers: Mapping[str, str] = {}
     rates: tuple[Rate, ...] = (Rate(5),)
     role: Role = Role.CASH
+    status: str = ""
     failure: str = ""
     refused: Callable[[Any], ProviderError] | None = None
     message: tuple[str, ...] = ("message",)
     explain: Callable[[int, Any], ProviderError | None] | None = None
+    doubtful: tuple[int, ...] = ()
     retry_after: str = "Retry-After"
     recurrence: Recurrence | None = None
     corrections: Literal["in_place", "appended"] = "in_place"
     payouts: Literal["none", "read", "from_earnings"] = "none"
     webhook: WebhookScheme | None = None
+    imported: bool = False
+    discover: tuple[Discover, ...] = ()
     warning: str = ""
 
     def resource(self, name: str) -> Resource:

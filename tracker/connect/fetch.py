@@ -6,18 +6,17 @@ Nothing here logs a header, a query string or a body, and every message is washe
 import re
 import time
 from collections.abc import Callable, Iterator, Mapping
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 from hashlib import blake2b
+from http.cookies import SimpleCookie
 from typing import Any
 from urllib.parse import parse_qsl, quote, quote_plus, urlsplit
 
 import msgspec
 import requests
-from requests.structures import CaseInsensitiveDict
 from requests.utils import parse_header_links
 from urllib3.exceptions import HTTPError
 
+from tracker.connect.answer import Answer, as_told, document_of, is_html, seconds_asked, why
 from tracker.connect.auth import Credentials, Request, Tokens
 from tracker.connect.connector import Connector, Resource
 from tracker.connect.fields import Row, as_text, lookup
@@ -52,12 +51,6 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     pages: int = 20_000  # in one leg
     tries: int = 4  # of one request, while the provider is in trouble
     patience_s: float = 60  # longest wait inside a run; a longer one moves the next sync
-
-
-class Answer(msgspec.Struct, frozen=True):
-    status: int
-    headers: CaseInsensitiveDict[str]
-    body: bytes
 
 
 def base_url(connector: Connector, options: Mapping[str, str]) -> str:
@@ -144,28 +137,43 @@ class Client:
 
     def _page(self, resource: Resource, leg: Leg, step: Step, envelope: tuple[str, ...]) -> Page:
         path = leg.path if leg.path is not None else resource.path
-        params = {**resource.params, **leg.params, **step.params}
+        own = {name: self._filled(value, raw=True) for name, value in resource.params.items()}
+        params = {**own, **leg.params, **step.params}
         if step.url is not None:
             parts = urlsplit(step.url)
             target = urlsplit(self._base)._replace(path=parts.path).geturl()
-            answer = self._send_to(target, dict(parse_qsl(parts.query)), resource)
+            answer = self._send_to(target, dict(parse_qsl(parts.query)), resource, step.headers)
         else:
-            answer = self.send(path, params, resource)
+            answer = self.send(path, params, resource, step.headers)
         if leg.single:
             self._refuse_failure(lookup(decode(answer.body), _keys(self.connector.failure)))
             return Page(rows=[msgspec.Raw(answer.body)], body=answer.body)
-        wanted = (*envelope, self.connector.failure) if self.connector.failure else envelope
+        wanted = (*envelope, *resource.carry, *filter(None, (self.connector.failure,)))
         try:
-            rows, values = split(answer.body, resource.rows, wanted)
+            body = resource.convert(answer.body) if resource.convert else answer.body
+        except ProviderError as error:
+            raise self._washed_error(error) from None
+        try:
+            rows, values = split(body, resource.rows, wanted)
         except UnexpectedData:
-            self._refuse_failure(lookup(decode(answer.body), _keys(self.connector.failure)))
+            self._refuse_failure(lookup(decode(body), _keys(self.connector.failure)))
             raise
         self._refuse_failure(values.get(self.connector.failure))
+        carried = {name: values[name] for name in resource.carry if values.get(name) is not None}
         if leg.payout is not None:
-            rows = [added(row, "$payout", leg.payout) for row in rows]
+            carried["$payout"] = leg.payout
+        if carried:
+            rows = [added(row, carried) for row in rows]
         links = parse_header_links(answer.headers.get("Link", ""))
         following = next((link["url"] for link in links if link.get("rel") == "next"), None)
-        return Page(rows=rows, envelope=values, headers=answer.headers, links_next=following, body=answer.body)
+        return Page(
+            rows=rows,
+            envelope=values,
+            headers=answer.headers,
+            links_next=following,
+            body=answer.body,
+            status=answer.status,
+        )
 
     def detail(self, resource: Resource, row: Row) -> Row:
         """The row with the answer of its `details` request in it."""
@@ -180,16 +188,24 @@ class Client:
 
     # --- one request ---
 
-    def send(self, path: str, params: Mapping[str, str], resource: Resource | None = None) -> Answer:
+    def send(
+        self,
+        path: str,
+        params: Mapping[str, str],
+        resource: Resource | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> Answer:
         """One answer with status 200 to 299, after the retries that the limits allow."""
-        return self._send_to(self._base + self._filled(path), dict(params), resource)
+        return self._send_to(self._base + self._filled(path), dict(params), resource, headers or {})
 
-    def _send_to(self, url: str, params: dict[str, str], resource: Resource | None) -> Answer:
+    def _send_to(
+        self, url: str, params: dict[str, str], resource: Resource | None, headers: Mapping[str, str]
+    ) -> Answer:
         renewed = False
         waited = 0.0
         for attempt in range(1, self.limits.tries + 1):
             try:
-                return self._once(url, params, resource)
+                return self._once(url, params, resource, headers, doubt=attempt == 1)
             except AuthRejected as error:
                 held = self.connector.auth.renewable and self._tokens.stored.get("access_token")
                 if renewed or not held or isinstance(error, RightMissing):
@@ -205,10 +221,12 @@ class Client:
                 waited += pause
         raise AuthRejected("the provider refused a token that it had just issued.", hint="Check the credentials.")
 
-    def _once(self, url: str, params: dict[str, str], resource: Resource | None) -> Answer:
+    def _once(
+        self, url: str, params: dict[str, str], resource: Resource | None, more: Mapping[str, str], *, doubt: bool
+    ) -> Answer:
         body = resource.body if resource is not None and resource.method == "POST" else None
         headers = {"Accept": "application/json"} | {
-            name: self._filled(value, raw=True) for name, value in self.connector.headers.items()
+            name: self._filled(value, raw=True) for name, value in {**self.connector.headers, **more}.items()
         }
         method = "POST" if body else "GET"
         request = Request(method=method, url=url, params=params, headers=headers, options=self.options)
@@ -217,14 +235,16 @@ class Client:
             headers["Content-Type"] = resource.content_type
         self.connector.auth(request, self._credentials, self._tokens)
         self._pace.wait(self._bucket, self.connector.rates, at_most_s=self.limits.patience_s)
-        answer = self._exchange(request)
+        answer = as_told(self._exchange(request), self.connector.status)
         if 200 <= answer.status < 300:
-            if _is_html(answer):
+            if is_html(answer):
                 raise UnexpectedData(
                     f"{urlsplit(url).hostname} answered with a web page instead of data.",
                     hint="Check the address; a firewall, a log-in or a maintenance page may stand in the way.",
                 )
             return answer
+        if doubt and answer.status in self.connector.doubtful:
+            raise RateLimited(f"{urlsplit(url).hostname} may want us to slow down ({answer.status}).", retry_after_s=10)
         raise self._error(answer, resource, url)
 
     def _exchange(self, request: Request) -> Answer:
@@ -253,14 +273,14 @@ class Client:
             raise UsageError(f"not an address that can be called: {host}", hint="Check base_url.") from None
         except (requests.exceptions.RequestException, HTTPError, OSError) as error:
             raise Unavailable(
-                f"{host} cannot be reached ({_why(error)}).", hint="Check the network and the address."
+                f"{host} cannot be reached ({why(error)}).", hint="Check the network and the address."
             ) from None
 
     # --- trouble ---
 
     def _error(self, answer: Answer, resource: Resource | None, url: str) -> ProviderError:
         host, status = urlsplit(url).hostname, answer.status
-        document = _document(answer)
+        document = document_of(answer)
         if self.connector.explain and (error := self.connector.explain(status, document)):
             return self._washed_error(error)
         words = self._message(document)
@@ -270,7 +290,7 @@ class Client:
                 f"{host} refused the credentials.{said}", hint="Make a new key and update the connection."
             )
         if status == 403:
-            if _is_html(answer):
+            if is_html(answer):
                 return Unavailable(
                     f"{host} blocked the request with a web page (403).",
                     hint="A firewall may need to allow this machine.",
@@ -296,10 +316,10 @@ class Client:
         return UnexpectedData(f"{host} refused the request ({status}).{said}")
 
     def _pause(self, answer: Answer) -> float | None:
-        return _retry_after(answer.headers.get(self.connector.retry_after, ""))
+        return seconds_asked(answer.headers.get(self.connector.retry_after, ""))
 
     def _message(self, document: Any) -> str:
-        found = (lookup(document, _keys(dotted)) for dotted in self.connector.message)
+        found = [document, *(lookup(document, _keys(dotted)) for dotted in self.connector.message)]
         return self.washed(next((text for text in found if isinstance(text, str) and text), ""))[:200]
 
     def washed(self, text: str) -> str:
@@ -372,21 +392,31 @@ def _body(response: requests.Response, limits: Limits, host: str | None) -> byte
 def post_form(
     http: requests.Session, limits: Limits, url: str, form: Mapping[str, str], headers: Mapping[str, str]
 ) -> Mapping[str, Any]:
-    """Ask a token endpoint: the decoded JSON object. Raises AuthRejected, Unavailable or UnexpectedData."""
+    """Ask a token endpoint, by GET where there is no form: the decoded JSON object.
+
+    Raises AuthRejected, Unavailable or UnexpectedData.
+    """
     host = urlsplit(url).hostname
-    json = headers.get("Content-Type") == "application/json"
+    kind = headers.get("Content-Type", "")
+    as_xml = kind.startswith("text/xml")
+    data = encode(form) if kind == "application/json" else form["xml"].encode() if as_xml else dict(form)
     try:
-        with http.post(
-            url, data=encode(form) if json else dict(form), headers=dict(headers), auth=as_given,
+        with http.request(
+            "POST" if form else "GET", url, data=data, headers=dict(headers), auth=as_given,
             timeout=(limits.connect_s, limits.read_s), allow_redirects=False, stream=True,
         ) as answer:  # fmt: skip
             body = _body(answer, msgspec.structs.replace(limits, body_bytes=2**20), host)
     except (requests.exceptions.RequestException, HTTPError, OSError) as error:
-        raise Unavailable(f"{host} cannot be reached ({_why(error)}).", hint="It is tried again later.") from None
-    if answer.status_code in (400, 401, 403):
+        raise Unavailable(f"{host} cannot be reached ({why(error)}).", hint="It is tried again later.") from None
+    if answer.status_code in (400, 401, 403) or (as_xml and b"<faultstring" in body):
         raise AuthRejected(f"{host} gave no access token ({answer.status_code}).", hint="Log in to the provider anew.")
     if answer.status_code != 200:
         raise Unavailable(f"{host} is in trouble ({answer.status_code}).", hint="It is tried again later.")
+    if as_xml:
+        held = answer.cookies.get_dict() or {
+            name: morsel.value for name, morsel in SimpleCookie(answer.headers.get("Set-Cookie", "")).items()
+        }
+        return {"access_token": "; ".join(f"{name}={value}" for name, value in held.items())}
     document = decode(body)
     if not isinstance(document, dict):
         raise UnexpectedData(f"{host} answered the token request with something else.")
@@ -395,48 +425,3 @@ def post_form(
 
 def _keys(dotted: str) -> tuple[str | int, ...]:
     return tuple(int(key) if key.isdigit() else key for key in dotted.split("."))
-
-
-def _document(answer: Answer) -> Any:
-    """The decoded body of an error answer; None when it is no JSON."""
-    try:
-        return None if _is_html(answer) else decode(answer.body[:100_000])
-    except UnexpectedData:
-        return None
-
-
-def _is_html(answer: Answer) -> bool:
-    kind = answer.headers.get("Content-Type", "").partition(";")[0].strip().lower()
-    return kind in ("text/html", "application/xhtml+xml") or answer.body[:200].lstrip().lower().startswith(
-        (b"<!doctype", b"<html")
-    )
-
-
-def _retry_after(value: str) -> float | None:
-    value = value.strip()
-    if value.isdecimal():
-        return min(float(value[:9]), 86_400.0)
-    try:
-        moment = parsedate_to_datetime(value)
-    except (ValueError, TypeError):
-        return None
-    moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)  # "-0000" comes back without a zone
-    return min(max((moment - datetime.now(UTC)).total_seconds(), 0.0), 86_400.0)
-
-
-def _why(error: Exception) -> str:
-    text = str(error)
-    for sign, meaning in (
-        ("NameResolution", "its name is not known"),
-        ("getaddrinfo", "its name is not known"),
-        ("refused", "the connection was refused"),
-        ("unreachable", "no network"),
-        ("IncompleteRead", "the answer broke off"),
-        ("reset", "the connection broke off"),
-        ("aborted", "the connection broke off"),
-        ("decode", "the answer is badly compressed"),
-        ("timed out", "the answer stopped half-way"),
-    ):
-        if sign.lower() in text.lower():
-            return meaning
-    return type(error).__name__

@@ -13,6 +13,7 @@ from datetime import UTC, date, datetime, timedelta, tzinfo
 from decimal import Decimal
 from functools import lru_cache
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from tracker.errors import DataError
 from tracker.money import currency_code, decimals, exact, from_minor, parse_localised
@@ -191,9 +192,23 @@ def minor(dotted: str, currency: str, exponents: Mapping[str, int] | None = None
     return Field(dotted, convert_in_row=convert)
 
 
+def scaled(dotted: str, places: int) -> Field:
+    """An amount counted in a fixed fraction of the currency's unit, whichever it is: 4 places for ten-thousandths."""
+    return Field(dotted, lambda value: from_minor(value, places))
+
+
 def currency(dotted: str) -> Field:
     """An ISO 4217 code, upper case."""
     return Field(dotted, lambda value: currency_code(as_text(value)))
+
+
+def country(dotted: str) -> Field:
+    """An ISO 3166-1 code of two letters, upper case; None where there is none or a name in its place."""
+
+    def convert(value: object) -> str | None:
+        return value.upper() if isinstance(value, str) and len(value) == 2 and value.isalpha() else None
+
+    return Field(dotted, convert, required=False)
 
 
 def timestamp(dotted: str, *, zone: tzinfo = UTC) -> Field:
@@ -217,6 +232,12 @@ def _epoch(seconds: Decimal | int) -> datetime:
         return datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=int(seconds * 1_000_000))
     except OverflowError:
         raise DataError(f"time out of range: {seconds}") from None
+
+
+def timestamp_in(dotted: str, zone: str) -> Field:
+    """An ISO 8601 time. Without an offset it is read in the zone whose name stands at the path `zone`: an option's."""
+    name = Field(zone)
+    return Field(dotted, convert_in_row=lambda value, row: parse_time(value, ZoneInfo(name.read(row))))
 
 
 def parse_time(value: object, zone: tzinfo = UTC) -> datetime:

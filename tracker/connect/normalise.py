@@ -12,6 +12,8 @@ from tracker.connect.rows import decode, encode, scrub
 from tracker.errors import DataError, UnexpectedData
 from tracker.records import Record
 
+#: As JSON writes it: the one character that PostgreSQL cannot keep in a text.
+NUL = b"\\u0000"
 #: Turns a personal value into a lasting stand-in.
 Pseudonym = Callable[[str], str]
 
@@ -48,6 +50,8 @@ def prepare(resource: Resource, raw: bytes | msgspec.Raw, name: Pseudonym, detai
         fault = DataError(f"cannot be read ({type(error).__name__}: {str(error)[:80]})", field="row")
     changed |= scrub(row, drop, pseudonyms, name)
     kept = encode(row) if changed else bytes(raw)
+    if NUL in kept:
+        return Prepared("", row, kept, DataError("holds a NUL character, which no text may", field="row"))
     try:
         return Prepared(row_key(resource, row), row, kept, fault)
     except DataError as error:
@@ -64,8 +68,8 @@ def row_key(resource: Resource, row: Row) -> str:
     except DataError as error:
         error.field = error.field or "id"
         raise
-    if not key:
-        raise DataError("is empty", field="id")
+    if not key or "\0" in key:
+        raise DataError("is empty or no text", field="id")
     return key
 
 

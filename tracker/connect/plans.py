@@ -102,7 +102,7 @@ def local(zone: str, form: str = "%Y-%m-%dT%H:%M:%S") -> Format:
 class Axis(msgspec.Struct, frozen=True, kw_only=True):
     """One date that the provider can filter on. Without `backfill` it only follows changes from the first run on.
     `exclusive`: the provider leaves out what lies exactly at `since`, so windows that touch would lose it. `memory`:
-    the provider refuses to look further back on this date."""
+    the provider refuses to look further back on this date. `form` where this date is written unlike the others."""
 
     name: str
     params: Mapping[str, str] = {}
@@ -112,6 +112,7 @@ class Axis(msgspec.Struct, frozen=True, kw_only=True):
     backfill: bool = True
     exclusive: bool = False
     memory: timedelta | None = None
+    form: Format | None = None
 
 
 class Reread(msgspec.Struct, frozen=True, kw_only=True):
@@ -145,13 +146,14 @@ class Windows(msgspec.Struct, frozen=True, kw_only=True):
             ahead = _ahead(through, axis.overlap, when.now)
             fresh = through is None or when.again or ahead
             start = when.since if fresh else datetime.fromisoformat(str(through)) - axis.overlap
+            form = axis.form or self.form
             floor = when.now - axis.memory if axis.memory else datetime.min.replace(tzinfo=UTC)
             for number, (low, high) in enumerate(windows(max(start, floor), when.now, self.days, aligned=fresh)):
                 yield Leg(
                     key=f"{axis.name}:{iso_z(low) if fresh else f'recent:{number}'}",
                     params={
-                        axis.since: self.form(max(low, floor) - timedelta(seconds=axis.exclusive)),
-                        **({axis.until: self.form(high)} if axis.until else {}),
+                        axis.since: form(max(low, floor) - timedelta(seconds=axis.exclusive)),
+                        **({axis.until: form(high)} if axis.until else {}),
                         **axis.params,
                     },
                     begin=followers,
@@ -277,11 +279,14 @@ class NewestFirst(msgspec.Struct, frozen=True, kw_only=True):
 
     time: Field
     rescan: timedelta
+    reread: Reread | None = None
 
     def legs(self, state: State, when: When, known: Known, read: Read) -> Iterator[Leg]:
         fresh = "through" not in state or when.again
         stop = when.since if fresh else when.now - self.rescan
         yield Leg(key="newest", stop_before=stop, time=self.time, done={"through": iso_z(when.now)})
+        if self.reread:
+            yield from _open(self.reread, state, known)
 
 
 class WebhookOnly(msgspec.Struct, frozen=True, kw_only=True):
@@ -292,14 +297,23 @@ class WebhookOnly(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class PerPayout(msgspec.Struct, frozen=True, kw_only=True):
-    """List the earnings inside each payout that has not been itemised since it changed."""
+    """List the earnings inside each payout that has not been itemised since it changed.
 
-    param: str
+    The payout's id stands in `param`, or in the path `one` ("/payments/{id}/statement").
+    """
+
+    param: str = ""
+    one: str = ""
     at_most: int = 200
 
     def legs(self, state: State, when: When, known: Known, read: Read) -> Iterator[Leg]:
         for payout in known.payouts_to_itemise(self.at_most):
-            yield Leg(key=f"payout:{payout}", params={self.param: payout}, payout=payout)
+            yield Leg(
+                key=f"payout:{payout}",
+                params={self.param: payout} if self.param else {},
+                path=self.one.replace("{id}", quote(payout, safe="")) if self.one else None,
+                payout=payout,
+            )
 
 
 class ChangeFeed(msgspec.Struct, frozen=True, kw_only=True):

@@ -7,6 +7,7 @@ and answer. Replaying runs the connector's real plan, pager, fetch and fields; a
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from datetime import datetime
 from io import BytesIO
 from typing import Any
@@ -227,7 +228,9 @@ def record_sample(client: Client, resource: Resource, when: When, known: Known) 
     client.http.mount("https://", adapter)
     client.http.mount("http://", adapter)
     state: dict[str, str] = {}
+    payouts: list[str] = []
     for leg in resource.plan.legs(state, when, known, _reader(client, resource)):
+        payouts += [leg.payout] if leg.payout else []
         for _, page, _ in client.pages(resource, leg) if leg.path != "" else ():
             for raw in page.rows:
                 prepare(resource, raw, lambda value: "p_sample", lambda row: client.detail(resource, row))
@@ -245,6 +248,7 @@ def record_sample(client: Client, resource: Resource, when: When, known: Known) 
         options={name: value for name, value in client.options.items() if name != "base_url"}
         | ({} if client.connector.base_url else {"base_url": site}),
         exchanges=adapter.exchanges,
+        payouts=payouts,
     )
 
 
@@ -278,27 +282,38 @@ class RecordAdapter(HTTPAdapter):
             kept = {
                 name: self._washed(value.encode()).decode()
                 for name, value in response.headers.items()
-                if name.lower() in ("link", "x-wp-total", "x-wp-totalpages", "retry-after")
+                if name.lower() in ("link", "x-wp-total", "x-wp-totalpages", "x-total-count", "retry-after")
             }
+            if "Set-Cookie" in response.headers:  # a session: secret, and asked for again by the sample
+                kept["Set-Cookie"] = "session=sample-session"
             self.exchanges.append(Exchange(asked, self._answer(response.status_code, kept, body)))
         response.raw = HTTPResponse(BytesIO(body), status=response.status_code, preload_content=False)
         return response
 
     def _answer(self, status: int, headers: dict[str, str], body: bytes) -> Answered:
+        if self._resource.convert and status < 300:  # so that people are found in it
+            with suppress(ProviderError):
+                body = self._resource.convert(body)
         try:
             document = decode(body)
         except UnexpectedData:
             return Answered(status, headers, text=self._washed(body).decode(errors="replace")[:2000])
-        if isinstance(document, dict):  # what a token endpoint hands out is secret from here on
-            handed = ((name, value) for name, value in document.items() if name in ("access_token", "refresh_token"))
-            self._secrets += [(value, f"sample-{name}") for name, value in handed if isinstance(value, str)]
+        for holder in (document, lookup(document, ("data",))):  # what a token endpoint hands out is secret from here on
+            for name in ("access_token", "refresh_token", "token") if isinstance(holder, dict) else ():
+                self._secrets += [(holder[name], f"sample-{name}")] if isinstance(holder.get(name), str) else []
         prefix = tuple(self._resource.rows.split(".")) if self._resource.rows else ()
         found = lookup(document, prefix)
+        # An answer that is put into a row is tidied in one.
+        into = self._resource.details.into if self._resource.details and not isinstance(found, list) else None
+        if into:
+            document = found = [{into: document}]
+            prefix = ()
         if self._resource.tidy and isinstance(found, list):
             for row in found:
                 self._resource.tidy(row)
         people = [(*prefix, "*", *path.split(".")) for path in (*self._resource.drop, *self._resource.pseudonymise)]
         scrub({"": document}, [("", *path) for path in people], (), str)
+        document = document[0][into] if into else document
         return Answered(status, headers, body=msgspec.Raw(self._washed(encode(document))))
 
     def _washed(self, data: bytes) -> bytes:

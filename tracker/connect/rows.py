@@ -4,9 +4,12 @@ A page is split into raw rows (`msgspec.Raw`) so that the rows that are as befor
 Decoded numbers with a fraction are `Decimal`, straight from their text.
 """
 
+import csv
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from decimal import Decimal
 from hashlib import blake2b
+from io import StringIO
 from typing import Any
 
 import msgspec
@@ -29,6 +32,7 @@ class Page(msgspec.Struct, kw_only=True):
     headers: CaseInsensitiveDict[str] = msgspec.field(default_factory=CaseInsensitiveDict)
     links_next: str | None = None
     body: bytes = b""
+    status: int = 200
 
     def value_of_last(self, dotted: str) -> Any:
         return lookup(decode(self.rows[-1]), tuple(dotted.split("."))) if self.rows else None
@@ -47,10 +51,29 @@ def encode(value: object) -> bytes:
     return msgspec.json.Encoder(decimal_format="number").encode(value)
 
 
-def added(raw: msgspec.Raw, name: str, value: str) -> msgspec.Raw:
-    """The row with what the request knew and the provider leaves out of its answer."""
+def csv_as_json(body: bytes, *needed: str) -> bytes:
+    """A list of objects from UTF-8 CSV with a header row. Names become "payment_id" for "Payment ID", values stay text.
+
+    What is JSON already stays as it is. Raises UnexpectedData where a `needed` column is missing, as in an error that
+    is written as plain text.
+    """
+    if body.lstrip()[:1] in (b"[", b"{"):
+        return body
+    try:
+        lines = csv.reader(StringIO(body.decode("utf-8-sig"), newline=""), strict=True)
+        names = [re.sub(r"[^a-z0-9]+", "_", name.lower()).strip("_") for name in next(lines, [])]
+        rows = [dict(zip(names, line, strict=False)) for line in lines if any(line)]
+    except (csv.Error, UnicodeDecodeError) as error:
+        raise UnexpectedData(f"the answer is not valid CSV ({error}).", hint=_KEPT_SAFE) from None
+    if missing := [name for name in needed if name not in names]:
+        raise UnexpectedData(f"the report has no column {', '.join(missing)}, but {', '.join(names)[:200]}.")
+    return encode(rows)
+
+
+def added(raw: msgspec.Raw, more: Mapping[str, Any]) -> msgspec.Raw:
+    """The row with what the request knew, or the answer says beside the rows."""
     row = decode(raw)
-    return msgspec.Raw(encode({**row, name: value})) if isinstance(row, dict) else raw
+    return msgspec.Raw(encode({**row, **more})) if isinstance(row, dict) else raw
 
 
 def digest(raw: bytes | msgspec.Raw) -> bytes:

@@ -126,6 +126,18 @@ def faults(connector: Connector, samples: Path) -> Iterator[str]:
             yield f"no sample for the resource {resource.name}"
 
 
+def accept(connector: Connector, samples: Path) -> Iterator[Path]:
+    """Write what the samples give now beside them. Raises UsageError for one that does not replay."""
+    for file in sorted(samples.glob("*.json")):
+        try:
+            found = "".join(replay(connector, load(file.read_bytes())))
+        except (ValueError, AssertionError, StopIteration, KeyError) as error:
+            raise UsageError(f"{file.name} does not replay: {error}") from None
+        expected = file.with_suffix(".expected")
+        expected.write_text(found, encoding="utf-8")
+        yield expected
+
+
 def _replay_faults(connector: Connector, file: Path) -> Iterator[str]:
     expected = file.with_suffix(".expected")
     try:

@@ -1,4 +1,4 @@
-"""The sandbox: five providers in their documented shapes on one loopback port, for the demo and for tests.
+"""The sandbox: the five providers of the demo, and networks for tests, in their documented shapes on one loopback port.
 
     with Sandbox(now=datetime(2026, 6, 15, 12, tzinfo=UTC), seed=7) as sandbox:
         token = sandbox.credentials("awin")["token"]
@@ -28,6 +28,7 @@ from tracker.demo.faults import Fault, Faults, Trouble
 from tracker.demo.ghost import Ghost
 from tracker.demo.history import tell
 from tracker.demo.listener import Listener
+from tracker.demo.networks import PLAYED
 from tracker.demo.stripe import Stripe
 from tracker.demo.woocommerce import WooCommerce
 from tracker.errors import UsageError
@@ -86,7 +87,10 @@ class Sandbox:
             self.add(fault)
         self._log: deque[Logged] = deque(maxlen=_LOG_LIMIT)
         self._limits = (
-            {"awin": (awin_calls_per_minute, 60.0), "stripe": (stripe_calls_per_second, 1.0)} if rate_limits else {}
+            {"awin": (awin_calls_per_minute, 60.0), "stripe": (stripe_calls_per_second, 1.0)}
+            | {name: network.rate for name, network in PLAYED.items()}
+            if rate_limits
+            else {}
         )
         self._calls: defaultdict[tuple[str, str], deque[float]] = defaultdict(deque)
         self._lock = Lock()
@@ -107,6 +111,7 @@ class Sandbox:
                 history, woo["consumer_key"], woo["consumer_secret"], subscriptions_plugin=subscriptions_plugin
             ),
             "ghost": Ghost(history, self.credentials("ghost")["admin_api_key"], unix_time),
+            **{name: network(history, self.credentials(name)) for name, network in PLAYED.items()},
         }
 
     @property
@@ -124,7 +129,8 @@ class Sandbox:
 
     @property
     def providers(self) -> tuple[str, ...]:
-        return tuple(self._providers)
+        """Those of the demo's story; `url` and `credentials` also know the networks beside it."""
+        return tuple(name for name in self._providers if name not in PLAYED)
 
     @property
     def history(self) -> History:
@@ -167,6 +173,8 @@ class Sandbox:
             return {"consumer_key": f"ck_{digest[:40]}", "consumer_secret": f"cs_{digest[40:80]}"}
         if provider == "ghost":
             return {"admin_api_key": f"{digest[:24]}:{digest[24:88]}"}
+        if provider in PLAYED:
+            return PLAYED[provider].keys(digest)
         raise UsageError(f"The sandbox has no provider {provider!r}.")
 
     def fail(self, provider: str, trouble: Trouble | str, **details: Any) -> Fault:

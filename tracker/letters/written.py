@@ -1,9 +1,10 @@
-"""Amounts, shares, counts, days and months as a letter writes them: numbers as the locale does, words in English."""
+"""Amounts, shares, counts, days and months as letters and pages write them: numbers as the locale does, in English."""
 
 import re
 from collections.abc import Iterable, Iterator
 from datetime import date, datetime
 from decimal import Decimal
+from typing import Protocol
 from zoneinfo import ZoneInfo
 
 from babel.dates import format_date
@@ -12,7 +13,7 @@ from babel.numbers import format_currency, format_decimal, format_percent
 from tracker.figures.comparison import Change
 from tracker.figures.income import Unconverted
 from tracker.figures.mrr import rounded
-from tracker.summary import MonthlySummary, Sum
+from tracker.summary import Sum
 
 NO_DATA, NOTHING = "no data", "–"
 _CODE_BEFORE = re.compile(r"(?<=[A-Z]{3})(?=\d)")  # English locales put a code right before the digits
@@ -20,10 +21,25 @@ _CODE_BEFORE = re.compile(r"(?<=[A-Z]{3})(?=\d)")  # English locales put a code 
 _TINY, _HUGE = Decimal("0.0005"), Decimal(100)
 
 
+class Month(Protocol):
+    """What is told of: the summary of a month, or a page about one."""
+
+    @property
+    def month(self) -> int: ...
+    @property
+    def over(self) -> bool: ...
+    @property
+    def currency(self) -> str: ...
+    @property
+    def locale(self) -> str: ...
+    @property
+    def time_zone(self) -> str: ...
+
+
 class Written:
     """The values of one summary. Unknown is "no data", nothing is "–"."""
 
-    def __init__(self, summary: MonthlySummary) -> None:
+    def __init__(self, summary: Month) -> None:
         self.currency, self._locale, self._zone = summary.currency, summary.locale, ZoneInfo(summary.time_zone)
         self._words = summary.locale if summary.locale.startswith("en") else "en"
         self._month = summary.month

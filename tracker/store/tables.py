@@ -12,6 +12,7 @@ from typing import Any
 from sqlalchemy import JSON, Index, MetaData, String, UniqueConstraint
 from sqlmodel import Field, SQLModel
 
+from tracker.store.bank import BankLine
 from tracker.store.columns import (
     RowId,
     index_where,
@@ -24,9 +25,12 @@ from tracker.store.columns import (
     time,
     word,
 )
+from tracker.store.inbound import Inbound, InboundAddress
 from tracker.store.kept import PageDigest, Quarantine, RawBatch, RawRow
+from tracker.store.people import Session, User
 
-__all__ = ["PageDigest", "Quarantine", "RawBatch", "RawRow"]  # from next door, which is one metadata with these
+# From next door, which is one metadata with these.
+__all__ = ["BankLine", "Inbound", "InboundAddress", "PageDigest", "Quarantine", "RawBatch", "RawRow", "Session", "User"]
 
 metadata: MetaData = SQLModel.metadata
 
@@ -101,12 +105,13 @@ class Connection(SQLModel, table=True):
 
 
 class ConnectionSecret(SQLModel, table=True):
-    """Sealed credentials and sealed OAuth tokens of a connection."""
+    """Sealed credentials, OAuth tokens and the secret that signs webhooks of a connection."""
 
     __tablename__ = "connection_secret"
     connection_id: int = owned_by("connection", key=True)
     credentials: str
     tokens: str | None = None
+    webhook: str | None = None
     updated_at: datetime = time()
 
 

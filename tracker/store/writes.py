@@ -64,7 +64,7 @@ def _upsert(
 ) -> _Upsert:  # fmt: skip
     statement: Any
     if dialect.name == "postgresql":
-        arrays = (bindparam(name, type_=ARRAY(table.c[name].type)) for name in given)
+        arrays = (bindparam(name, type_=ARRAY(_endless(table.c[name].type))) for name in given)
         rows = func.unnest(*arrays).table_valued(*given).render_derived()
         statement = postgresql.insert(table).from_select(list(given), select(*(rows.c[name] for name in given)))
     else:
@@ -78,6 +78,11 @@ def _upsert(
     compiled = statement.compile(dialect=dialect)
     names = compiled.positiontup or given
     return _Upsert(str(compiled), tuple((name, _binder(table.c[name], dialect)) for name in names))
+
+
+def _endless(kind: Any) -> Any:
+    """A cast to VARCHAR(2) cuts a longer text without a word; without a length the column refuses it."""
+    return String() if isinstance(kind, String) else kind
 
 
 def _binder(column: Any, dialect: Dialect) -> Callable[[Any], Any] | None:

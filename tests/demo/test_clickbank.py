@@ -1,0 +1,147 @@
+"""ClickBank in the sandbox keeps ClickBank's rules, and its connector reads it over HTTP."""
+
+from collections.abc import Iterator
+from datetime import timedelta
+
+import pytest
+import requests
+
+from connectors.clickbank import connector
+from tests.connectors.over_http import Book
+from tests.demo.conftest import NOW
+from tracker.demo.clickbank import receipts, refunded_at
+from tracker.demo.facts import NetworkSale
+from tracker.demo.server import Sandbox
+from tracker.errors import RateLimited, UnexpectedData
+from tracker.records import Kind, Program, Recurrence, Status
+
+SINCE = NOW - timedelta(days=120)
+LIST = "/rest/1.3/orders2/list"
+
+
+@pytest.fixture
+def sandbox() -> Iterator[Sandbox]:
+    """Without the limit of ten calls a second, which has a test of its own."""
+    with Sandbox(now=NOW, seed=7, rate_limits=False) as sandbox:
+        yield sandbox
+
+
+def book(sandbox: Sandbox, **credentials: str) -> Book:
+    keys = sandbox.credentials("clickbank") | credentials
+    return Book(connector, sandbox.url("clickbank"), keys, role="AFFILIATE", currency="USD")
+
+
+def sold(sandbox: Sandbox) -> dict[str, NetworkSale]:
+    """The sales by receipt."""
+    sales = [sale for sale in sandbox.history.sales if not sale.bonus]
+    found = receipts(sales)
+    return {found[sale.id][0]: sale for sale in sales}
+
+
+def test_a_first_read_finds_sales_rebills_and_refunds(sandbox: Sandbox) -> None:
+    ours = book(sandbox)
+    ours.read("orders", now=NOW, since=SINCE)
+    sales = {key: sale for key, sale in sold(sandbox).items() if SINCE <= sale.occurred <= NOW}
+    paid = {found.order_ref: found for found in ours.earnings.values() if found.kind is Kind.COMMISSION}
+    assert sales.keys() <= paid.keys()
+    assert len(sales) > 100  # more than a page
+    for key, sale in sales.items():
+        found = paid[key]
+        assert (found.net, found.currency, found.status) == (sale.commission, "USD", Status.APPROVED)
+        assert (found.sale_amount, found.sale_currency) == (sale.sale, sale.programme.currency)
+        assert found.earned_at == sale.occurred.replace(microsecond=0)
+    refunds = {found.origin_ref: found for found in ours.earnings.values() if found.kind is Kind.REFUND}
+    back = {key for key, sale in sales.items() if (at := refunded_at(sale)) and at <= NOW}
+    assert {paid[key].origin_ref for key in back} <= refunds.keys()
+    assert all(refunds[paid[key].origin_ref].net == -paid[key].net for key in back)
+    titles = {record.external_id for record in ours.records.values() if isinstance(record, Program)}
+    assert {found.program for found in ours.earnings.values()} == titles
+
+
+def test_rebills_belong_to_the_first_payment_of_their_subscription(sandbox: Sandbox) -> None:
+    ours = book(sandbox)
+    ours.read("orders", now=NOW, since=SINCE)
+    sales = sold(sandbox)
+    for found in ours.earnings.values():
+        if found.kind is Kind.COMMISSION:
+            recurs = bool(sales[found.order_ref or ""].programme.renewal)
+            assert (found.recurrence is Recurrence.RECURRING) == recurs
+            assert (found.subscription_ref is not None) == recurs
+    rebills = {found.subscription_ref for found in ours.earnings.values() if found.provider_status == "BILL"}
+    assert rebills
+    assert rebills <= {key for key, sale in sales.items() if not sale.renewal}
+
+
+def test_a_later_read_ends_where_reading_everything_anew_ends(sandbox: Sandbox) -> None:
+    ours = book(sandbox)
+    sandbox.now = NOW - timedelta(days=35)
+    ours.read("orders", now=sandbox.now, since=SINCE)
+    before = dict(ours.earnings)
+    sandbox.now = NOW
+    sandbox.forget_requests()
+    ours.read("orders", now=NOW, since=SINCE)
+    assert len(sandbox.requests) <= 6
+    anew = book(sandbox)
+    anew.read("orders", now=NOW, since=SINCE)
+    assert ours.earnings == anew.earnings
+    taken_back = {found.origin_ref for key, found in ours.earnings.items() if found.net < 0 and key not in before}
+    assert any(found.origin_ref in taken_back for found in before.values())
+
+
+def test_nothing_of_a_customer_is_kept(sandbox: Sandbox) -> None:
+    row = {"receipt": "A", "email": "a@people.example", "firstName": "A", "zip": "1", "country": "US"}
+    tidy = connector.resource("orders").tidy
+    assert tidy is not None
+    tidy(row)
+    assert row == {"receipt": "A", "country": "US"}
+
+
+def test_a_wrong_key_is_doubted_at_first_and_never_stands_in_a_message(sandbox: Sandbox) -> None:
+    with pytest.raises(RateLimited, match="slow down") as caught:
+        book(sandbox, api_key="API-WRONG0815").read("orders", now=NOW, since=SINCE)
+    assert "WRONG0815" not in str(caught.value)
+
+
+def ask(sandbox: Sandbox, http: requests.Session, page: str = "1", **params: str) -> requests.Response:
+    headers = {"Authorization": sandbox.credentials("clickbank")["api_key"], "Page": page, "Accept": "application/json"}
+    span = {"startDate": "2026-03-01", "endDate": "2026-06-15"}
+    return http.get(sandbox.url("clickbank") + LIST, params=span | params, headers=headers, timeout=10)
+
+
+def test_a_page_holds_a_hundred_rows_and_206_means_more(sandbox: Sandbox, http: requests.Session) -> None:
+    first = ask(sandbox, http)
+    assert (first.status_code, len(first.json()["orderData"])) == (206, 100)
+    assert ask(sandbox, http, "99").content == b"null"
+
+
+def test_a_list_of_one_is_the_one(sandbox: Sandbox, http: requests.Session) -> None:
+    days = [f"2026-03-{day:02}" for day in range(1, 32)]
+    answers = [ask(sandbox, http, startDate=day, endDate=day, type="RFND") for day in days]
+    assert any(isinstance((answer.json() or {}).get("orderData"), dict) for answer in answers)
+
+
+@pytest.mark.parametrize("params", [{"startDate": ""}, {"endDate": "2026-06-15T00:00:00Z"}])
+def test_a_broken_rule_is_a_bad_request(sandbox: Sandbox, http: requests.Session, params: dict[str, str]) -> None:
+    assert ask(sandbox, http, **params).status_code == 400
+
+
+def test_an_unknown_type_finds_nothing(sandbox: Sandbox, http: requests.Session) -> None:
+    assert ask(sandbox, http, type="INSF").content == b"null"
+
+
+def test_the_eleventh_call_within_a_second_is_refused(http: requests.Session) -> None:
+    with Sandbox(now=NOW, seed=7, monotonic=lambda: 0.0) as sandbox:
+        seen = [ask(sandbox, http, startDate="2026-06-15").status_code for _ in range(11)]
+    assert seen == [200] * 10 + [403]
+
+
+def test_trouble_at_clickbank_is_named_by_what_is_to_be_done(sandbox: Sandbox) -> None:
+    for trouble, error in (
+        ("rate_limited", RateLimited),
+        ("error_body", UnexpectedData),
+        ("repeated_cursor", UnexpectedData),
+    ):
+        sandbox.fail("clickbank", trouble, times=None)
+        with pytest.raises(error):
+            book(sandbox).read("orders", now=NOW, since=SINCE)
+        sandbox.heal()

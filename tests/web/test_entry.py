@@ -1,0 +1,255 @@
+"""The way in: first run, login, sessions, and what strangers get."""
+
+import re
+from datetime import timedelta
+
+import httpx
+import pytest
+
+from tests.web.conftest import PASSWORD, SETUP_TOKEN, Browser, origin, send
+from tests.world import World
+from tracker import accounts
+from tracker.errors import ConfigError
+from tracker.web.guard import Window
+from tracker.web.listen import listen
+
+SETUP = f"/setup?token={SETUP_TOKEN}"
+
+
+def set_up(one: httpx.Client, **more: str) -> httpx.Response:
+    fields = {"name": "Eva", "password": PASSWORD, "again": PASSWORD, **more}
+    return send(one, "/setup", SETUP, token=SETUP_TOKEN, **fields)
+
+
+def is_inside(one: httpx.Client) -> bool:
+    answer = one.get("/")
+    assert answer.status_code in (200, 303)
+    return answer.status_code == 200
+
+
+# --- first run ---
+
+
+def test_the_owner_is_set_up_once_with_the_printed_token(browser: Browser, world: World) -> None:
+    one = browser()
+    page = one.get(SETUP).text
+    assert "EUR" in page
+    assert "Europe/Berlin" in page
+    answer = set_up(one)
+    assert (answer.status_code, answer.headers["location"]) == (303, "/")
+    assert is_inside(one)
+    assert world.ask('select name, role from "user"') == [("Eva", "owner")]
+    assert PASSWORD not in str(world.dump())
+    other = browser()
+    assert other.get(SETUP).status_code == 404
+    assert not is_inside(other)
+
+
+@pytest.mark.parametrize("path", ["/setup", "/setup?token=", "/setup?token=guessed", f"{SETUP}x", "/setup?token=%ff"])
+def test_without_the_token_there_is_no_set_up(browser: Browser, world: World, path: str) -> None:
+    one = browser()
+    assert one.get(path).status_code == 404
+    assert send(one, "/setup", SETUP, token="guessed", name="x", password=PASSWORD, again=PASSWORD).status_code == 404
+    assert world.ask('select count(*) from "user"') == [(0,)]
+
+
+@pytest.mark.parametrize(
+    ("fields", "told"),
+    [
+        ({"password": "short", "again": "short"}, "too short: at least 10"),
+        ({"password": "x" * 201, "again": "x" * 201}, "too long: at most 200"),
+        ({"again": "another password"}, "not the same"),
+        ({"name": "  "}, "a name has 1 to 64"),
+    ],
+)
+def test_what_will_not_do_is_said_and_can_be_corrected(
+    browser: Browser, world: World, fields: dict[str, str], told: str
+) -> None:
+    one = browser()
+    answer = set_up(one, **fields)
+    assert answer.status_code == 400
+    assert told in answer.text
+    assert "x" * 201 not in answer.text
+    assert set_up(one).headers["location"] == "/"
+
+
+def test_before_the_first_run_the_pages_say_where_to_begin(browser: Browser) -> None:
+    one = browser()
+    assert one.get("/").headers["location"] == "/login"
+    assert "set-up address" in one.get("/login").text
+
+
+# --- login ---
+
+
+def test_logging_in_and_out(inside: httpx.Client, browser: Browser, world: World) -> None:
+    assert is_inside(inside)
+    copied = browser()
+    copied.cookies.set("tracker_session", inside.cookies["tracker_session"])
+    assert is_inside(copied)
+    assert send(inside, "/logout", "/").headers["location"] == "/login"
+    assert not is_inside(copied)  # ended in the ledger, not only forgotten by the browser
+    assert world.ask("select count(*) from session") == [(0,)]
+
+
+def test_a_session_is_kept_as_a_digest_and_ends_after_thirty_days(inside: httpx.Client, world: World) -> None:
+    assert inside.cookies["tracker_session"] not in str(world.dump())
+    world.later(days=29)
+    assert is_inside(inside)
+    world.later(days=2)
+    assert not is_inside(inside)
+
+
+def test_a_new_password_ends_every_session(inside: httpx.Client, world: World) -> None:
+    assert accounts.set_password(world.engine, "quite another one", world.now) == "owner"
+    assert not is_inside(inside)
+    assert send(inside, "/login", name="owner", password=PASSWORD).status_code == 400
+    assert send(inside, "/login", name="owner", password="quite another one").status_code == 303
+
+
+def test_a_login_does_not_say_who_exists(inside: httpx.Client, browser: Browser) -> None:
+    def refusal(name: str) -> str:
+        answer = send(browser(), "/login", name=name, password="wrong password")
+        assert answer.status_code == 400
+        return re.sub(r'value="[^"]*"', "", answer.text)
+
+    assert refusal("owner") == refusal("nobody")
+    assert "Name or password is wrong." in refusal("x" * 64)
+
+
+def test_too_many_tries_of_one_sender_have_to_wait(inside: httpx.Client, browser: Browser, world: World) -> None:
+    guessing = browser(sender="198.51.100.9")
+    answers = [send(guessing, "/login", name="owner", password=f"guess number {n}").status_code for n in range(10)]
+    assert answers == [400] * 10
+    refused = send(guessing, "/login", name="owner", password=PASSWORD)
+    assert (refused.status_code, int(refused.headers["retry-after"])) == (429, 901)
+    assert "Wait 16 minutes" in refused.text
+    assert send(browser(), "/login", name="owner", password=PASSWORD).status_code == 303  # another sender may
+    world.later(minutes=16)
+    assert send(guessing, "/login", name="owner", password=PASSWORD).status_code == 303
+
+
+def test_a_window_forgets_the_longest_silent_and_is_not_fooled_by_the_clock(world: World) -> None:
+    window, now = Window(1, timedelta(minutes=1), keys=2), world.now
+    assert [window.wait_s(key, now) for key in ("a", "b", "a", "c", "b", "a")] == [0, 0, 61, 0, 0, 0]
+    assert window.wait_s("a", now - timedelta(hours=1)) == 0
+
+
+# --- forms and cookies ---
+
+
+def test_a_form_of_another_site_or_of_nobody_is_refused(inside: httpx.Client, browser: Browser) -> None:
+    page = inside.get("/")
+    found = re.search(r'name="form_token" value="(\w+)"', page.text)
+    assert found
+    token, here = {"form_token": found[1]}, origin(inside)
+    refused = [
+        inside.post("/logout", data=token, headers={"Origin": "https://evil.example"}),
+        inside.post("/logout", data=token, headers={"Origin": "null"}),
+        inside.post("/logout", data=token, headers={"Origin": here + "0"}),
+        inside.post("/logout", data={"form_token": "0" * 64}, headers={"Origin": here}),
+        inside.post("/logout", data={}, headers={"Origin": here}),
+        browser().post("/logout", data=token, headers={"Origin": here}),
+    ]
+    assert [one.status_code for one in refused] == [403] * 6
+    assert is_inside(inside)
+    assert inside.post("/logout", data=token, headers={"Origin": here}).status_code == 303
+
+
+def test_cookies_are_out_of_reach_and_secure_behind_tls(browser: Browser, world: World) -> None:
+    accounts.add_owner(world.engine, "owner", PASSWORD, world.now)
+    for scheme in ("http", "https"):
+        one = browser(scheme)
+        page = one.get("/login")
+        one.cookies.update({"tracker_visit": page.cookies.get("tracker_visit") or visit_of(page)})
+        found = re.search(r'name="form_token" value="(\w+)"', page.text)
+        assert found
+        answer = one.post(
+            "/login",
+            data={"form_token": found[1], "name": "owner", "password": PASSWORD},
+            headers={"Origin": origin(one), "Cookie": f"tracker_visit={visit_of(page)}"},
+        )
+        cookies = [
+            cookie.lower() for cookie in [*answer.headers.get_list("set-cookie"), *page.headers.get_list("set-cookie")]
+        ]
+        assert any(cookie.startswith("tracker_session=") and "max-age=2592000" in cookie for cookie in cookies)
+        for cookie in cookies:
+            if "max-age=0" not in cookie:
+                assert "httponly" in cookie
+                assert "samesite=lax" in cookie
+                assert ("secure" in cookie) == (scheme == "https")
+
+
+def visit_of(page: httpx.Response) -> str:
+    found = re.search(r"tracker_visit=([\w-]+)", page.headers["set-cookie"])
+    assert found
+    return found[1]
+
+
+# --- the guard ---
+
+
+def test_every_answer_keeps_browsers_strict(browser: Browser, inside: httpx.Client) -> None:
+    plain, private = browser(), browser("https")
+    answers = [
+        inside.get("/"), plain.get("/"), plain.get("/login"), plain.get("/nothing"), plain.get("/static/pages.css"),
+        plain.get("/static/../app.py"), plain.get("/in/x"), plain.post("/login", content=b"x" * 300_000),
+        plain.get("/", headers={"Host": "evil.example"}), plain.delete("/"),
+    ]  # fmt: skip
+    assert [one.status_code for one in answers] == [200, 303, 200, 404, 200, 404, 404, 413, 400, 405]
+    for one in answers:
+        policy = one.headers["content-security-policy"]
+        assert policy.startswith("default-src 'none'; ")
+        assert "unsafe" not in policy
+        assert "script" not in policy
+        assert "frame-ancestors 'none'" in policy
+        assert one.headers["x-content-type-options"] == "nosniff"
+        assert one.headers["referrer-policy"] == "no-referrer"
+        assert "strict-transport-security" not in one.headers
+        assert "server" not in one.headers
+        assert "<script" not in one.text
+        assert not re.search(r'\s(style|on\w+)="', one.text)
+    assert answers[0].headers["cache-control"] == "no-store"
+    assert private.get("/login").headers["strict-transport-security"] == "max-age=31536000"
+
+
+@pytest.mark.parametrize(
+    ("host", "status"),
+    [
+        ("localhost", 303), ("127.0.0.1:8765", 303), ("[::1]:8765", 303), ("LOCALHOST.:1", 303),
+        ("evil.example", 400), ("localhost.evil.example", 400), ("127.0.0.1.nip.example", 400), ("", 400),
+    ],
+)  # fmt: skip
+def test_only_known_names_are_answered(browser: Browser, host: str, status: int) -> None:
+    assert browser().get("/", headers={"Host": host}).status_code == status
+
+
+def test_a_fault_is_one_line_without_its_reason(
+    browser: Browser, world: World, capsys: pytest.CaptureFixture[str]
+) -> None:
+    one = browser()
+    with world.engine.begin() as conn:
+        conn.exec_driver_sql('alter table "user" rename to hidden')
+    answer = one.get("/login")
+    assert (answer.status_code, answer.text) == (503, "The ledger cannot be reached just now. Try again soon.\n")
+    assert "nosniff" in answer.headers["x-content-type-options"]
+    assert "page failed" in capsys.readouterr().out
+
+
+# --- where it listens ---
+
+
+def test_a_public_address_needs_a_password_first(world: World) -> None:
+    world.deps.settings = world.deps.settings.model_copy(update={"web_host": "0.0.0.0"})
+    with pytest.raises(ConfigError, match=r"nobody has set a password yet\. Set one first: tracker password\."):
+        listen(world.deps)
+    accounts.set_password(world.engine, PASSWORD, world.now)
+    listen(world.deps).close()
+
+
+def test_a_port_that_is_taken_is_named_with_the_way_out(world: World) -> None:
+    with listen(world.deps) as taken:
+        port = taken.getsockname()[1]
+        world.deps.settings = world.deps.settings.model_copy(update={"web_port": port})
+        with pytest.raises(ConfigError, match=rf"port {port} is taken: .* Set TRACKER_WEB_PORT .* --no-web\."):
+            listen(world.deps)

@@ -1,0 +1,145 @@
+"""What every request passes before any page: known host names, small bodies, and headers that keep browsers strict."""
+
+import asyncio
+import re
+from collections import OrderedDict
+from collections.abc import Iterable
+from datetime import datetime, timedelta
+from threading import Lock
+
+import structlog
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.responses import PlainTextResponse
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from tracker.inbound import BODY_MAX
+
+log = structlog.get_logger()
+
+#: Names of this machine itself. No other web site can be reached under them, so they need not be set.
+LOOPBACK = frozenset({"localhost", "127.0.0.1", "[::1]"})
+#: Seconds in which a body of `BODY_MAX` bytes must have come.
+BODY_S = 20.0
+_FAULT = "A fault of the tracker itself; its log says more. What was written is safe.\n"
+_STRICT = {
+    "Content-Security-Policy": "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self'; "
+    "base-uri 'none'; frame-ancestors 'none'",
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+    "Referrer-Policy": "no-referrer",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Permissions-Policy": "camera=(), geolocation=(), microphone=()",
+}
+
+
+class Guard:
+    """ASGI middleware. It reads a body whole before anything else runs: nothing behind it waits for a slow sender."""
+
+    def __init__(self, app: ASGIApp, *, hosts: Iterable[str], body_s: float = BODY_S) -> None:
+        self._app, self._hosts, self._body_s = app, frozenset(hosts) | LOOPBACK, body_s
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+
+        started = False
+
+        async def strictly(message: Message) -> None:
+            nonlocal started
+            if message["type"] == "http.response.start":
+                started = True
+                _harden(MutableHeaders(scope=message), scope["scheme"] == "https")
+            await send(message)
+
+        headers = Headers(scope=scope)
+        refused = self._refusal(headers)
+        body = b""
+        if refused is None:
+            try:
+                async with asyncio.timeout(self._body_s):
+                    body, refused = await _whole(receive)
+            except TimeoutError:
+                refused = PlainTextResponse("The request came too slowly.\n", 408)
+        if refused is not None:
+            refused.headers["Connection"] = "close"
+            await refused(scope, receive, strictly)
+            return
+        try:
+            await self._app(scope, _again(body, receive), strictly)
+        except Exception:
+            log.exception("page failed")
+            if not started:
+                await PlainTextResponse(_FAULT, 500)(scope, receive, strictly)
+
+    def _refusal(self, headers: Headers) -> PlainTextResponse | None:
+        hosts = headers.getlist("host")
+        name = re.sub(r":\d*$", "", hosts[0]).lower().rstrip(".") if len(hosts) == 1 else ""
+        if name not in self._hosts:
+            log.warning("refused a request for another host", host=name[:100])
+            return PlainTextResponse("This name is not known here: add it to TRACKER_WEB_HOSTS.\n", 400)
+        length = headers.get("content-length", "0")
+        if not length.isdecimal() or int(length[:12]) > BODY_MAX:
+            return _too_large()
+        return None
+
+
+def _too_large() -> PlainTextResponse:
+    return PlainTextResponse(f"The request is larger than {BODY_MAX} bytes.\n", 413)
+
+
+async def _whole(receive: Receive) -> tuple[bytes, PlainTextResponse | None]:
+    pieces, size = [], 0
+    while True:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            return b"", PlainTextResponse("", 400)
+        pieces.append(message.get("body", b""))
+        size += len(pieces[-1])
+        if size > BODY_MAX:
+            return b"", _too_large()
+        if not message.get("more_body", False):
+            return b"".join(pieces), None
+
+
+def _again(body: bytes, receive: Receive) -> Receive:
+    """Gives the body that was read once, then whatever comes after it."""
+    given = False
+
+    async def replay() -> Message:
+        nonlocal given
+        if given:
+            return await receive()
+        given = True
+        return {"type": "http.request", "body": body, "more_body": False}
+
+    return replay
+
+
+def _harden(headers: MutableHeaders, is_private: bool) -> None:
+    for name, value in _STRICT.items():
+        headers[name] = value
+    headers.setdefault("Cache-Control", "no-store")
+    if is_private:
+        headers["Strict-Transport-Security"] = "max-age=31536000"
+
+
+class Window:
+    """So many per key and period; the keys of which nothing was heard for longest are forgotten first."""
+
+    def __init__(self, limit: int, period: timedelta, *, keys: int = 10_000) -> None:
+        self._limit, self._period, self._keys = limit, period, keys
+        self._seen: OrderedDict[str, tuple[datetime, int]] = OrderedDict()
+        self._lock = Lock()
+
+    def wait_s(self, key: str, now: datetime) -> int:
+        """Count one more. Answers 0, or after how many seconds the next is welcome."""
+        with self._lock:
+            start, count = self._seen.pop(key, (now, 0))
+            if not timedelta() <= now - start < self._period:
+                start, count = now, 0
+            self._seen[key] = (start, min(count + 1, self._limit + 1))
+            if len(self._seen) > self._keys:
+                self._seen.popitem(last=False)
+        return 0 if count < self._limit else int((start + self._period - now).total_seconds()) + 1

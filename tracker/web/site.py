@@ -1,0 +1,121 @@
+"""What every page stands on: the ledger, templates, cookies, form tokens, and who is asking."""
+
+import hashlib
+import hmac
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Annotated, Any, cast
+
+from fastapi import Depends, Form, Request
+from fastapi.responses import HTMLResponse, RedirectResponse, Response
+from jinja2 import Environment
+
+from tracker import accounts
+from tracker.accounts import Visitor
+from tracker.connections import Deps
+from tracker.web.guard import Window
+
+SESSION, VISIT = "tracker_session", "tracker_visit"
+_VISIT_S = 12 * 3600
+
+
+class LogIn(Exception):
+    """The page is for users only."""
+
+
+class Stale(Exception):
+    """A form that this browser was not given, or was given too long ago."""
+
+
+@dataclass
+class Site:
+    """One running web process. `key` and the counters last as long as it does."""
+
+    deps: Deps
+    pages: Environment
+    setup_token: str | None
+    key: bytes = field(default_factory=lambda: secrets.token_bytes(32))
+    tries: Window = field(default_factory=lambda: Window(10, timedelta(minutes=15)))
+    all_tries: Window = field(default_factory=lambda: Window(200, timedelta(minutes=15)))
+    received: Window = field(default_factory=lambda: Window(600, timedelta(minutes=1)))
+
+
+def site_of(request: Request) -> Site:
+    return cast(Site, request.app.state.site)
+
+
+def show(request: Request, name: str, values: Mapping[str, Any], status: int = 200) -> Response:
+    """A page. Its forms get a token that only this browser's cookie fits."""
+    site, visit = site_of(request), request.cookies.get(VISIT) or secrets.token_urlsafe(16)
+    told = {"visitor": None, **values, "form_token": form_token(site, visit)}
+    response = HTMLResponse(site.pages.get_template(name).render(told), status)
+    _keep(request, response, VISIT, visit, _VISIT_S)
+    return response
+
+
+def go(path: str) -> RedirectResponse:
+    return RedirectResponse(path, 303)
+
+
+# --- cookies ---
+
+
+def _keep(request: Request, response: Response, name: str, value: str, seconds: int) -> None:
+    secure = request.url.scheme == "https"
+    response.set_cookie(name, value, max_age=seconds, path="/", httponly=True, samesite="lax", secure=secure)
+
+
+def log_in(request: Request, response: Response, user_id: int) -> None:
+    """Open a session in this browser, another than any that it had before."""
+    log_out(request, response)
+    deps = site_of(request).deps
+    token = accounts.open_session(deps.engine, user_id, deps.now())
+    _keep(request, response, SESSION, token, int(accounts.SESSION.total_seconds()))
+    response.delete_cookie(VISIT, path="/")
+
+
+def log_out(request: Request, response: Response) -> None:
+    """End the session of this browser, in the ledger as well."""
+    if token := request.cookies.get(SESSION):
+        accounts.close_session(site_of(request).deps.engine, token)
+    response.delete_cookie(SESSION, path="/")
+
+
+def current(request: Request) -> Visitor | None:
+    deps, token = site_of(request).deps, request.cookies.get(SESSION)
+    return accounts.visitor(deps.engine, token, deps.now()) if token else None
+
+
+def only_users(request: Request) -> Visitor:
+    found = current(request)
+    if found is None:
+        raise LogIn
+    return found
+
+
+User = Annotated[Visitor, Depends(only_users)]
+
+# --- forms ---
+
+
+def form_token(site: Site, visit: str) -> str:
+    return hmac.new(site.key, visit.encode(errors="surrogatepass"), hashlib.sha256).hexdigest()
+
+
+def own_form(request: Request, form_token_given: Annotated[str, Form(alias="form_token", max_length=100)] = "") -> None:
+    """Raises Stale for a form that another site sent, or that this one did not give to this browser.
+
+    The cookie alone would not do where other programs of the machine answer under the same name: they may set cookies
+    too, but no browser lets them choose its `Origin`.
+    """
+    origin, visit = request.headers.get("origin"), request.cookies.get(VISIT, "")
+    here = f"{request.url.scheme}://{request.headers['host']}"
+    given = form_token_given.encode(errors="surrogatepass")
+    right = hmac.compare_digest(given, form_token(site_of(request), visit).encode())
+    if not (visit and right) or origin not in (None, here):
+        raise Stale
+
+
+OwnForm = Depends(own_form)
