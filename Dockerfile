@@ -10,6 +10,7 @@ COPY pyproject.toml README.md LICENSE ./
 COPY tracker tracker
 COPY workers workers
 COPY connectors connectors
+COPY config config
 RUN pip --python /opt/tracker/bin/python install --no-build-isolation --no-deps . \
     && pip --python /opt/tracker/bin/python uninstall --yes setuptools
 

@@ -58,7 +58,14 @@ class Ledger:
     def connection(self, slug: str, role: str = "cash", **more: Any) -> int:
         if slug not in self._connections:
             number = len(self._connections) + 1
-            shared = {"options": {}, "interval_s": 3600, "failures": 0, "created_at": NOON, "as_of": NOON}
+            shared = {
+                "options": {},
+                "interval_s": 3600,
+                "failures": 0,
+                "created_at": NOON,
+                "as_of": NOON,
+                "next_sync_at": NOON,
+            }
             row = {"id": number, "slug": slug, "provider": slug, "title": slug.title(), "role": role}
             self.insert("connection", [{**shared, **row, "stream_id": self.stream(slug.title()), **more}])
             self._connections[slug] = number

@@ -213,7 +213,7 @@ class Container:
         programs = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
         self.environ = {
             "PATH": programs, "HOME": "/nowhere", "TMPDIR": self.paths[TMP], "PYTHONPATH": str(ROOT),
-            "TRACKER_DATA_DIR": self.paths["/data"], **given,
+            "TRACKER_DATA_DIR": self.paths["/data"], "TRACKER_WEB_PORT": "0", **given,
         }  # fmt: skip
 
     def inside(self, word: str) -> str:

@@ -212,7 +212,7 @@ def edit(deps: Deps, slug: str, *, interval_s: int | None = None, quiet: str | N
 
 def check_synced(row: Any) -> None:
     """Raises UsageError for a connection that is fed by files: it has no schedule and nobody to ask."""
-    if row.next_sync_at is None:
+    if row.next_sync_at is None and row.paused_at is None:  # earlier versions took the time away with a pause
         raise UsageError(
             f"{row.slug} is fed by statements, so there is nothing to sync.",
             hint=f"Import a newer one: tracker import FILE --connection {row.slug}",

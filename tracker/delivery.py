@@ -186,9 +186,7 @@ def _held(conn: Connection, settings: Settings, row: Any, now: datetime) -> bool
     end = start_of(following(parse(row.period)), settings.zone)
     return any(
         one.as_of is None or one.as_of < max(end, row.created_at - max(LATELY, timedelta(seconds=one.interval_s)))
-        for one in conn.execute(
-            select(c.as_of, c.interval_s).where(c.paused_at.is_(None), c.next_sync_at.is_not(None))
-        )
+        for one in conn.execute(select(c.as_of, c.interval_s).where(c.paused_at.is_(None), c.next_sync_at.is_not(None)))
     )
 
 

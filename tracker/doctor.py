@@ -165,7 +165,7 @@ def _connections(conn: Connection, settings: Settings, now: datetime) -> Iterato
     failing, paused, stale, fine = [], [], [], 0
     for row in conn.execute(select(connection_t).order_by(connection_t.c.slug)):
         age_limit = timedelta(seconds=row.interval_s * STALE_AFTER)
-        if row.next_sync_at is None:  # fed by files
+        if row.next_sync_at is None and row.paused_at is None:  # fed by files
             continue
         if row.paused_at is not None:
             paused.append(f"{row.slug}: {row.paused_reason}")

@@ -34,11 +34,12 @@ def finish(conn: Connection, book: Book, *, anew: bool = False) -> None:
         touched = pair(conn, processors, None if anew and connection_id == book.connection_id else connection_id)
         for other in sorted(touched - books.keys() - leases.keys()):
             try:
+                theirs = other_book(conn, book, other)
                 leases[other] = schedule.claim(conn, other, book.now)
             except UsageError:
-                leases[other] = ""  # somebody else is at it
+                leases[other] = ""  # somebody else is at it, or its provider is not known here
                 continue
-            books[other] = other_book(conn, book, other)
+            books[other] = theirs
             waiting.append(other)
     # Shops first: the processor's rows learn from their paired orders.
     for connection_id in sorted(books, key=lambda one: (one in processors, one)):

@@ -25,7 +25,7 @@ TICK_S = 15
 #: Due connections handed out in one transaction, and such transactions in one tick.
 BATCH, BATCHES_MAX = 1_000, 1_000
 #: Messages that one such batch becomes at most, because a message costs more than to find what is due.
-GROUPS = 100
+GROUPS = 50
 #: The clock's sign of life in the ledger, and how often it gives one.
 CLOCK, BEAT = "clock", timedelta(minutes=1)
 SILENCE_MAX = timedelta(minutes=3)

@@ -187,9 +187,7 @@ def made_ids(key: str, made: Sequence[records.Record]) -> list[str] | None:
     return None if ids == [key] else ids
 
 
-def held_row(
-    book: Book, resource: Resource, prepared: Prepared, error: DataError, place: str = ""
-) -> dict[str, Any]:
+def held_row(book: Book, resource: Resource, prepared: Prepared, error: DataError, place: str = "") -> dict[str, Any]:
     return {
         "connection_id": book.connection_id,
         "resource": resource.name,

@@ -72,11 +72,13 @@ def overview(engine: Engine, settings: Settings, now: datetime) -> Overview:
     """The overview as of `now`."""
     zone = settings.zone
     month = month_of(now, zone)
-    past = reports.income(engine, settings, first=following(month, 1 - HISTORY), last=month)
+    past, running = (
+        reports.income(engine, settings, first=first, last=month) for first in (following(month, 1 - HISTORY), month)
+    )
     with reading(engine) as conn:
         parts = [
             _between(conn, start_of(each, zone), same_moment(each, now, zone), each, settings.currency)
-            for each in (month, following(month, -1), following(month, -12))
+            for each in (following(month, -1), following(month, -12))
         ]
         firsts = reads_letter.first_months(conn)
         stages = reads_overview.pipeline(conn, month)
@@ -84,7 +86,7 @@ def overview(engine: Engine, settings: Settings, now: datetime) -> Overview:
         as_of = reads.freshness(conn)
     begins = min(firsts.values(), default=None)
     known: Known = {stream: reached(first, month) for stream, first in firsts.items()}
-    months = Months(*(part.rows for part in parts))
+    months = Months(running.rows, *(part.rows for part in parts))
     return Overview(
         month=month,
         until=now,
@@ -94,8 +96,8 @@ def overview(engine: Engine, settings: Settings, now: datetime) -> Overview:
         days=now.astimezone(zone).day,
         streams=tuple(by_stream(months, known)),
         total=one(months, reached(begins, month)),
-        waiting=summed(parts[0].rows).pending,
-        unconverted=tuple(found for found in parts[0].unconverted if found.earnings),
+        waiting=summed(running.rows).pending,
+        unconverted=tuple(found for found in running.unconverted if found.earnings),
         history=tuple(_bars(past.rows, span(past.first, past.last), begins)),
         pipeline={stage: sum_of(row for row in stages if row.stage == stage) for stage in STAGES},
         troubled=troubled,

@@ -351,7 +351,7 @@ def _quarantined(row: Any, shared: set[str]) -> Quarantined:
 
 def _trouble(row: Any, month_end: datetime | None, now: datetime, shared: set[str]) -> TroubledConnection | None:
     """What is wrong with a connection; `month_end` is None while the month runs."""
-    if row.next_sync_at is None:  # fed by files: nothing reads it by itself
+    if row.next_sync_at is None and row.paused_at is None:  # fed by files: nothing reads it by itself
         return None
     late = now - max(timedelta(seconds=row.interval_s * STALE_INTERVALS), STALE_MIN)
     if row.paused_at is not None:

@@ -102,7 +102,7 @@ def test_they_can_be_changed_and_the_next_time_with_them(command: Command, conne
 @pytest.mark.parametrize(
     ("words", "told"),
     [
-        ((), "there is nothing to change. Give --every 6h, --quiet 22:00-06:00 or --quiet none."),
+        ((), "there is nothing to change. Give --every 6h, --quiet 22:00-06:00, --quiet none or --option name=value."),
         (("--every", "none"), "--every: not an interval: 'none'. Write minutes, hours or days: 30m, 6h, 1d."),
         (("--every", "1m"), "--every: 1m is not possible. Choose from 5m to 30d."),
         (("--quiet", "at night"), "--quiet: not quiet hours: 'at night'. Write them as 22:00-06:00, in your time zone"),

@@ -1,5 +1,6 @@
 """Providers in words: what each word becomes, and that every mistake is told with its place and a way out."""
 
+import re
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -12,7 +13,9 @@ from hypothesis import strategies as st
 
 from tracker.connect.auth import Request
 from tracker.connect.connector import Connector, records_of
+from tracker.connect.declared import flow
 from tracker.connect.declared.connector import declare
+from tracker.connect.declared.fields import RECORDS, WORDS
 from tracker.connect.declared.table import line_of
 from tracker.connect.paging import Step
 from tracker.connect.plans import Full, Known, NewestFirst, PerPayout, Snapshot, When, Windows
@@ -164,6 +167,10 @@ def test_a_mistake_is_told_with_its_line_its_key_and_what_may_stand_there(old: s
         (
             "[[discover]]\nwhat = 'sites'\nfills = 'siet'",
             "discover.1.fills: no credential and no option is called 'siet'",
+        ),
+        (
+            "[[discover]]\nwhat='x'\npath='/x'\nid={text='a'}\ntitle={text='b'}\nfills='token'",
+            "line 29, discover: token signs the request that would look it up.",
         ),
         ("[options.site]\nlabel = 'x'", "options: site is a credential and an option."),
         (
@@ -384,6 +391,13 @@ def test_nothing_is_listed_where_asking_would_use_up_a_refresh_token() -> None:
     more = "\n[[discover]]\nwhat = 'sites'\npath = '/sites'\nid = {text = 'id'}\ntitle = {text = 'name'}\n"
     with pytest.raises(ConfigError, match="would lose it"):
         declare("plain.toml", PLAIN.replace('auth = {bearer = "token"}', words) + more)
+
+
+def test_the_manual_tells_every_word() -> None:
+    manual = (EXAMPLES.parents[1] / "docs" / "custom-providers.md").read_text("utf-8")
+    words = {*WORDS, *RECORDS, *flow.WORDS}
+    words |= {name for beside in (*WORDS.values(), *flow.WORDS.values()) for name in beside}
+    assert {word for word in words if not re.search(rf"(?<![a-z_]){word}(?![a-z_])", manual)} == set()
 
 
 def test_what_a_file_leaves_out_is_as_in_the_kit() -> None:

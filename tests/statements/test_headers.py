@@ -9,6 +9,7 @@ from openpyxl import Workbook
 
 from tests.statements.conftest import Write
 from tests.statements.told import told, understood
+from tracker.connect.rows import decode
 from tracker.errors import ConfigError, UsageError
 from tracker.statements.profiles import shelf
 from tracker.statements.profiles.profile import parse
@@ -56,14 +57,14 @@ def test_a_table_that_would_count_money_wrongly_is_refused_with_the_reason(
 def test_a_header_stands_below_titles_and_again_in_the_middle(write: Write) -> None:
     text = f"My bank\nAccount,0001\n\n{BANK}2026-03-25,one,5.00,EUR\n{BANK}2026-03-26,two,6.00,EUR\n"
     statement = understood(write("a.csv", text))
-    assert [line.row["Text"] for line in statement.lines()] == ["one", "two"]
+    assert [decode(line.kept)["Text"] for line in statement.lines()] == ["one", "two"]
     assert statement.skipped == 1
 
 
 def test_a_product_called_total_is_no_sum(write: Write) -> None:
     text = "Description,Date,Amount,Currency\nTotal,2026-03-25,5.00,EUR\nTotal,,5.00,\n"
     statement = understood(write("a.csv", text))
-    assert [line.row["Text"] for line in statement.lines()] == ["Total"]
+    assert [decode(line.kept)["Text"] for line in statement.lines()] == ["Total"]
     assert statement.skipped == 1
 
 

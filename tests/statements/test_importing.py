@@ -177,6 +177,22 @@ def test_people_are_not_kept_and_payers_have_stand_ins(world: World) -> None:
     assert payers["TX1"] != payers["TX7"]
 
 
+def test_people_are_not_kept_in_quarantine_either(world: World, write: Write) -> None:
+    header, first, *_ = (FILES / "paypal-en.csv").read_text("utf-8-sig").splitlines()
+    nameless = first.replace('"TX1"', '""').replace('"Express Checkout Payment"', '""').replace('"USD"', '""')
+    later = first.replace("03/04/2026", "03/25/2026")
+    report = take(world, write("a.csv", "\n".join([header, first, later, nameless])))
+    assert (report.new, report.quarantined) == (1, 2)
+    rows, _ = quarantine.held(world.engine)
+    assert sorted(row.error.partition(": ")[2] for row in rows) == [
+        "row: no id: Transaction ID and Type and Currency are empty",
+        "the id came twice in one file, with different content",
+    ]
+    kept = b"".join(bytes(quarantine.one(world.engine, row.id).payload) for row in rows)
+    assert b"example" not in kept
+    assert b"1,234.56" in kept
+
+
 # --- bank lines ---
 
 

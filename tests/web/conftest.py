@@ -19,6 +19,12 @@ Browser = Callable[..., httpx.Client]
 
 
 @pytest.fixture
+def database_url(tmp_path: Path) -> str:
+    """SQLite: pages are the same on both. A module whose statements are its own asks for both."""
+    return f"sqlite:///{tmp_path / 'tracker.db'}"
+
+
+@pytest.fixture
 def world(database_url: str, tmp_path: Path) -> Iterator[World]:
     with World(database_url, tmp_path / "data") as world:
         world.deps.settings = world.deps.settings.model_copy(update={"web_port": 0})

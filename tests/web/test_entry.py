@@ -11,7 +11,7 @@ from tests.world import World
 from tracker import accounts
 from tracker.errors import ConfigError
 from tracker.web.guard import Window
-from tracker.web.listen import listen
+from tracker.web.listen import address_of, listen
 
 SETUP = f"/setup?token={SETUP_TOKEN}"
 
@@ -59,7 +59,7 @@ def test_without_the_token_there_is_no_set_up(browser: Browser, world: World, pa
         ({"password": "short", "again": "short"}, "too short: at least 10"),
         ({"password": "x" * 201, "again": "x" * 201}, "too long: at most 200"),
         ({"again": "another password"}, "not the same"),
-        ({"name": "  "}, "a name has 1 to 64"),
+        ({"name": "  "}, "A name has 1 to 64"),
     ],
 )
 def test_what_will_not_do_is_said_and_can_be_corrected(
@@ -145,15 +145,17 @@ def test_a_form_of_another_site_or_of_nobody_is_refused(inside: httpx.Client, br
     token, here = {"form_token": found[1]}, origin(inside)
     refused = [
         inside.post("/logout", data=token, headers={"Origin": "https://evil.example"}),
-        inside.post("/logout", data=token, headers={"Origin": "null"}),
+        inside.post("/logout", data=token, headers={"Origin": "null", "Sec-Fetch-Site": "cross-site"}),
+        inside.post("/logout", data=token, headers={"Origin": here, "Sec-Fetch-Site": "same-site"}),
         inside.post("/logout", data=token, headers={"Origin": here + "0"}),
         inside.post("/logout", data={"form_token": "0" * 64}, headers={"Origin": here}),
         inside.post("/logout", data={}, headers={"Origin": here}),
         browser().post("/logout", data=token, headers={"Origin": here}),
     ]
-    assert [one.status_code for one in refused] == [403] * 6
+    assert [one.status_code for one in refused] == [403] * 7
     assert is_inside(inside)
-    assert inside.post("/logout", data=token, headers={"Origin": here}).status_code == 303
+    own = {"Origin": "null", "Sec-Fetch-Site": "same-origin"}  # as browsers send it from pages without a referrer
+    assert inside.post("/logout", data=token, headers=own).status_code == 303
 
 
 def test_cookies_are_out_of_reach_and_secure_behind_tls(browser: Browser, world: World) -> None:
@@ -240,11 +242,17 @@ def test_a_fault_is_one_line_without_its_reason(
 
 
 def test_a_public_address_needs_a_password_first(world: World) -> None:
-    world.deps.settings = world.deps.settings.model_copy(update={"web_host": "0.0.0.0"})
+    world.deps.settings = world.deps.settings.model_copy(update={"web_host": "192.0.2.7"})
     with pytest.raises(ConfigError, match=r"nobody has set a password yet\. Set one first: tracker password\."):
         listen(world.deps)
     accounts.set_password(world.engine, PASSWORD, world.now)
-    listen(world.deps).close()
+    with pytest.raises(
+        ConfigError, match=r"cannot be served at 192\.0\.2\.7:0: .* TRACKER_WEB_HOST to an address of this"
+    ):
+        listen(world.deps)
+    world.deps.settings = world.deps.settings.model_copy(update={"web_host": "::"})
+    with listen(world.deps) as bound:
+        assert address_of(world.deps.settings, bound) == f"http://127.0.0.1:{bound.getsockname()[1]}"
 
 
 def test_a_port_that_is_taken_is_named_with_the_way_out(world: World) -> None:

@@ -5,6 +5,7 @@ import hmac
 import json
 import socket
 import threading
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -23,6 +24,13 @@ from tracker.web.app import make_app
 from tracker.web.listen import Pages, listen
 
 COMMISSION = earning("c1", status="approved", net="12.50")
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path / 'tracker.db'}"
+    return str(request.getfixturevalue("postgres_url"))
 
 
 @pytest.fixture

@@ -43,10 +43,9 @@ def command(
         f"Enter it at {connector.title} for postbacks or webhooks. It is shown only now: keep it secret.",
     ]
     if connector.webhook:
-        need = "and must" if inbound.needs_secret(connector) else "and should"
-        lines.append(
-            f"{connector.title} signs what it sends, {need} be checked: tracker connection inbound {slug} --secret"
-        )
+        need = "must" if inbound.needs_secret(connector) else "should"
+        store = f"tracker connection inbound {slug} --secret"
+        lines.append(f"{connector.title} signs what it sends, which {need} be checked: {store}")
     if not deps.settings.web_hosts:
         lines.append("Only this machine reaches that address. TRACKER_WEB_HOSTS names the one that others reach.")
     _say({"slug": slug, "address": address}, "\n".join(lines), as_json)

@@ -46,7 +46,9 @@ def propose(
     known = {field.name for field in msgspec.structs.fields(RECORDS[record])} - {"external_id", "fingerprint"}
     if wrong := sorted((columns.keys() | constants.keys()) - known):
         raise UsageError(f"--map: {record} has no field {wrong[0]!r}.", hint=f"Known: {', '.join(sorted(known))}.")
-    used = [column for names in columns.values() for column in names]
+    used = [
+        column.removeprefix("-") if name in _MONEY else column for name, names in columns.items() for column in names
+    ]
     _check_columns(opened, [*used, *unique])
     fields: dict[str, Any] = {**_GIVEN[record], **constants}
     for name, names in columns.items():

@@ -109,7 +109,7 @@ def _matches(table: Table, profiles: Sequence[Profile]) -> Iterator[Match]:
 
 def named(profile: Profile, header: Header, cells: Sequence[Cell]) -> tuple[list[str | None], str | None]:
     """Our names of the columns, and the currency that one of them bears."""
-    plain, patterns = _names(profile, tuple(header.names.items()))
+    plain, patterns = _names(profile.known, tuple(header.names.items()))
     found: list[str | None] = []
     sign = None
     for cell in cells:
@@ -125,7 +125,7 @@ def named(profile: Profile, header: Header, cells: Sequence[Cell]) -> tuple[list
 
 
 @lru_cache(maxsize=512)
-def _names_of(known: frozenset[str], aliases: tuple[tuple[str, str], ...]) -> tuple[dict[str, str], list[Any]]:
+def _names(known: frozenset[str], aliases: tuple[tuple[str, str], ...]) -> tuple[dict[str, str], list[Any]]:
     plain: dict[str, str] = {}
     patterns = []
     for theirs, ours in (*((name, name) for name in sorted(known)), *aliases):
@@ -133,10 +133,6 @@ def _names_of(known: frozenset[str], aliases: tuple[tuple[str, str], ...]) -> tu
             patterns.append((re.compile(re.escape(theirs).replace(re.escape(CURRENCY), _SIGN), re.IGNORECASE), ours))
         plain[_key(theirs)] = ours
     return plain, patterns
-
-
-def _names(profile: Profile, aliases: tuple[tuple[str, str], ...]) -> tuple[dict[str, str], list[Any]]:
-    return _names_of(profile.known, aliases)
 
 
 def _key(text: object) -> str:
@@ -169,7 +165,7 @@ def _unknown(opened: Opened, profiles: Sequence[Profile]) -> UsageError:
             columns, _ = named(profile, form, header)
             missing = [need for need in form.needs if need not in columns]
             share = 1 - len(missing) / len(form.needs)
-            if share >= 0.3 and (nearest is None or share > nearest[0]):
+            if (share >= 0.3 or len(profiles) == 1) and (nearest is None or share > nearest[0]):
                 nearest = (share, profile, missing)
     there = ", ".join(str(cell) for cell in header[:NAMED] if cell != "")
     told = f"no profile knows the table in {opened.path.name}. Its columns: {there}."

@@ -13,8 +13,9 @@ from sqlalchemy import Connection, and_, delete, func, select, update
 
 from tracker import connections, ledger, schedule
 from tracker.books import begin_run, book_of, end_run
+from tracker.connect.connector import Resource
 from tracker.connect.fields import Row
-from tracker.connect.normalise import Prepared
+from tracker.connect.normalise import Prepared, prepare
 from tracker.connections import Deps
 from tracker.errors import TrackerError, Unavailable, UsageError
 from tracker.finish import finish
@@ -24,7 +25,7 @@ from tracker.statements.profiles.profile import Profile
 from tracker.statements.statement import Line, Statement
 from tracker.store import writes
 from tracker.store.database import reading
-from tracker.store.writes import connection_t, earning_t, quarantine_t, run_t
+from tracker.store.writes import earning_t, quarantine_t, run_t
 
 #: Rows of one transaction.
 BATCH = 1_000
@@ -138,7 +139,7 @@ def _take(deps: Deps, book: Book, lease: str, lines: list[Line], report: Report)
         known = writes.known_rows(conn, book.connection_id, resource.name, keys)
     sifted = ledger.sift(book, resource, keys, raws, known, _as_it_is)
     sifted.places = {line.key: line.place for line in lines}
-    sifted.held += [(Prepared(line.key, line.row, line.kept), line.fault) for line in lines if line.fault]
+    sifted.held += [(_scrubbed(book, resource, line), line.fault) for line in lines if line.fault]
     with deps.engine.begin() as conn:
         if not writes.touch_lease(conn, book.connection_id, lease, deps.now() + schedule.LEASE):
             raise Unavailable("another process took over this connection.", hint="Import the file again.")
@@ -147,6 +148,12 @@ def _take(deps: Deps, book: Book, lease: str, lines: list[Line], report: Report)
     report.new += taken.new
     report.changed += taken.changed
     report.quarantined += taken.quarantined
+
+
+def _scrubbed(book: Book, resource: Resource, line: Line) -> Prepared:
+    """A row that goes to quarantine before any field of it is read; people in it have stand-ins there as well."""
+    prepared = prepare(resource, line.kept, book.name, _as_it_is)
+    return Prepared(line.key, prepared.row, prepared.kept)
 
 
 def _as_it_is(row: Row) -> Row:
@@ -194,10 +201,3 @@ def _end(
     name = type(error).__name__ if error is not None else None
     end_run(conn, book.run_id, deps.now(), outcome=outcome, error=name, message=message, **counts)
     schedule.release(conn, book.connection_id, lease, values)
-
-
-def forget(deps: Deps, slug: str) -> None:
-    """Take back a connection that was made for a statement of which nothing could be written."""
-    row = connections.find(deps.engine, slug)
-    with deps.engine.begin() as conn:
-        conn.execute(delete(connection_t).where(connection_t.c.id == row.id))

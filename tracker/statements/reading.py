@@ -298,11 +298,12 @@ def _cleaned(file: str, line: int, cells: list[str]) -> list[Cell]:
         raise UsageError(f"line {line} of {file} has {len(cells):,} cells, more than a statement has.")
     found: list[Cell] = []
     for cell in cells:
-        plain = cell if cell.isascii() and "\0" not in cell else cell.translate(_GONE)
-        if plain.count("\n") > CELL_LINES_MAX:
+        if not cell.isascii() or "\0" in cell:
+            cell = cell.translate(_GONE)
+        if len(cell) > CELL_LINES_MAX and (breaks := cell.count("\n")) > CELL_LINES_MAX:
             raise UsageError(
-                f"line {line} of {file}: a cell has {plain.count(chr(10)):,} lines.",
+                f"line {line} of {file}: a cell has {breaks:,} lines.",
                 hint="A quote is not closed there; mend the file.",
             )
-        found.append(plain.strip())
+        found.append(cell.strip())
     return found

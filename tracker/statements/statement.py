@@ -45,7 +45,6 @@ class Line(msgspec.Struct, frozen=True):
 
     place: str
     key: str
-    row: dict[str, Any]
     kept: bytes
     fault: DataError | None = None
 
@@ -123,7 +122,7 @@ class Statement(msgspec.Struct, kw_only=True, dict=True):
             return None
         twice = None if counted or count == 1 else DataError("the id came twice in one file, with different content")
         held["$id"] = key
-        return Line(place, key, held, encode(held), twice)
+        return Line(place, key, encode(held), twice)
 
     # --- ids ---
 
@@ -156,7 +155,7 @@ class Statement(msgspec.Struct, kw_only=True, dict=True):
 def _broken(place: str, cells: Sequence[Cell], held: dict[str, Any], fault: str, hint: str = "") -> Line:
     """A row without an id; what stands for it there tells it from others that are broken."""
     mark = blake2b(encode(list(cells)), digest_size=16).hexdigest()
-    return Line(place, f"broken:{mark}", held, encode(held), DataError(fault, field="row", hint=hint))
+    return Line(place, f"broken:{mark}", encode(held), DataError(fault, field="row", hint=hint))
 
 
 class Seen:

@@ -20,6 +20,8 @@ log = structlog.get_logger()
 LOOPBACK = frozenset({"localhost", "127.0.0.1", "[::1]"})
 #: Seconds in which a body of `BODY_MAX` bytes must have come.
 BODY_S = 20.0
+#: Of a body that is too large so much is still read, because a sender who is cut off does not see the answer.
+READ_MAX = 4 * BODY_MAX
 _FAULT = "A fault of the tracker itself; its log says more. What was written is safe.\n"
 _STRICT = {
     "Content-Security-Policy": "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self'; "
@@ -80,7 +82,7 @@ class Guard:
             log.warning("refused a request for another host", host=name[:100])
             return PlainTextResponse("This name is not known here: add it to TRACKER_WEB_HOSTS.\n", 400)
         length = headers.get("content-length", "0")
-        if not length.isdecimal() or int(length[:12]) > BODY_MAX:
+        if not length.isdecimal() or int(length[:12]) > READ_MAX:
             return _too_large()
         return None
 
@@ -95,11 +97,14 @@ async def _whole(receive: Receive) -> tuple[bytes, PlainTextResponse | None]:
         message = await receive()
         if message["type"] == "http.disconnect":
             return b"", PlainTextResponse("", 400)
-        pieces.append(message.get("body", b""))
-        size += len(pieces[-1])
-        if size > BODY_MAX:
+        piece = message.get("body", b"")
+        size += len(piece)
+        if size <= BODY_MAX:
+            pieces.append(piece)
+        more = message.get("more_body", False)
+        if size > BODY_MAX and (size > READ_MAX or not more):
             return b"", _too_large()
-        if not message.get("more_body", False):
+        if not more:
             return b"".join(pieces), None
 
 

@@ -28,7 +28,7 @@ def listen(deps: Deps) -> socket.socket:
         )
     family = socket.AF_INET6 if address.version == 6 else socket.AF_INET
     try:
-        return socket.create_server((str(address), settings.web_port), family=family, backlog=128)
+        bound = socket.create_server((str(address), settings.web_port), family=family, backlog=128)
     except OSError as error:
         where, change = f"{_shown(settings.web_host)}:{settings.web_port}", "Set TRACKER_WEB_PORT to another port"
         if error.errno == errno.EADDRINUSE:
@@ -36,6 +36,10 @@ def listen(deps: Deps) -> socket.socket:
             raise ConfigError(what, hint=f"{change}, or leave the pages out with --no-web.") from None
         what = f"the pages cannot be served at {where}: {error.strerror}."
         raise ConfigError(what, hint=f"{change}, or TRACKER_WEB_HOST to an address of this machine.") from None
+    # Passed on to every connection: asyncio does so only for sockets that name their protocol, and without it an answer
+    # of two parts takes 40 ms longer.
+    bound.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return bound
 
 
 def address_of(settings: Settings, bound: socket.socket) -> str:

@@ -69,7 +69,7 @@ def _keep(request: Request, response: Response, name: str, value: str, seconds: 
 
 def log_in(request: Request, response: Response, user_id: int) -> None:
     """Open a session in this browser, another than any that it had before."""
-    log_out(request, response)
+    _end_session(request)
     deps = site_of(request).deps
     token = accounts.open_session(deps.engine, user_id, deps.now())
     _keep(request, response, SESSION, token, int(accounts.SESSION.total_seconds()))
@@ -78,9 +78,13 @@ def log_in(request: Request, response: Response, user_id: int) -> None:
 
 def log_out(request: Request, response: Response) -> None:
     """End the session of this browser, in the ledger as well."""
+    _end_session(request)
+    response.delete_cookie(SESSION, path="/")
+
+
+def _end_session(request: Request) -> None:
     if token := request.cookies.get(SESSION):
         accounts.close_session(site_of(request).deps.engine, token)
-    response.delete_cookie(SESSION, path="/")
 
 
 def current(request: Request) -> Visitor | None:
@@ -107,14 +111,16 @@ def form_token(site: Site, visit: str) -> str:
 def own_form(request: Request, form_token_given: Annotated[str, Form(alias="form_token", max_length=100)] = "") -> None:
     """Raises Stale for a form that another site sent, or that this one did not give to this browser.
 
-    The cookie alone would not do where other programs of the machine answer under the same name: they may set cookies
-    too, but no browser lets them choose its `Origin`.
+    The token alone would not do where other programs of the machine answer under the same name, because they can set
+    cookies too; but no browser lets a page choose these headers. It may say that the origin is "null", as it does where
+    pages send no referrer (fetch.spec.whatwg.org, "append a request Origin header"), and the scheme is the proxy's.
     """
-    origin, visit = request.headers.get("origin"), request.cookies.get(VISIT, "")
-    here = f"{request.url.scheme}://{request.headers['host']}"
+    host, visit = request.headers["host"], request.cookies.get(VISIT, "")
+    origins, sites = (None, "null", f"http://{host}", f"https://{host}"), (None, "same-origin")
+    ours = request.headers.get("origin") in origins and request.headers.get("sec-fetch-site") in sites
     given = form_token_given.encode(errors="surrogatepass")
     right = hmac.compare_digest(given, form_token(site_of(request), visit).encode())
-    if not (visit and right) or origin not in (None, here):
+    if not (visit and right and ours):
         raise Stale
 
 

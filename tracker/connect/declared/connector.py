@@ -4,7 +4,7 @@ Nothing in such a file is run, and it names no other file. docs/custom-providers
 """
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import get_args
 
 from tracker.connect.connector import Connector, Credential, Details, Discover, Kind, Option, Rate, Resource
@@ -46,23 +46,25 @@ def declare(file: str, text: str) -> Connector:
         auth=read_auth(table.inner("auth"), credentials),
         headers=braces.all(table, "headers"),
         rates=tuple(_rate(one) for one in table.each_of("rates")) or (Rate(5),),
-        role=table.member("role", Role, Role.CASH),
+        role=Role(table.choice("role", Role, Role.CASH)),
+        status=table.maybe("status") or "",
         failure=table.get("failure", str, ""),
         refused=lambda found: _refused(title, found),
         message=table.names("message") or ("message",),
         doubtful=_statuses(table),
         retry_after=table.get("retry_after", str, "Retry-After"),
-        recurrence=table.member("recurrence", Recurrence, Recurrence.VARIABLE) if "recurrence" in table else None,
+        recurrence=Recurrence(table.choice("recurrence", Recurrence)) if table.maybe("recurrence") else None,
         corrections=table.choice("corrections", ("in_place", "appended"), "in_place"),  # type: ignore[arg-type]
         payouts=table.choice("payouts", ("none", "read", "from_earnings"), "read" if paid else "none"),  # type: ignore[arg-type]
         warning=table.get("warning", str, ""),
         discover=tuple(_discover(one, braces, credentials, options) for one in table.each_of("discover")),
         resources=resources,
     )
-    table.get("recurrence", str, "")
     table.close()
     if connector.discover and "refresh_token" in table.inner("auth"):
         raise table.wrong("asking before a connection keeps the new refresh token would lose it.", "discover")
+    if signing := {one.fills for one in connector.discover} & set(_texts(table.values["auth"])):
+        raise table.wrong(f"{min(signing)} signs the request that would look it up.", "discover")
     try:
         if connector.base_url:
             base_url(connector, {})
@@ -73,6 +75,14 @@ def declare(file: str, text: str) -> Connector:
             "base_url is missing.", hint="Where every user has one: [options.base_url] with required = true."
         )
     return connector
+
+
+def _texts(value: object) -> Iterator[str]:
+    """Every text in a value."""
+    for one in value.values() if isinstance(value, dict) else value if isinstance(value, list) else ():
+        yield from _texts(one)
+    if isinstance(value, str):
+        yield value
 
 
 class _Braces:
@@ -136,11 +146,10 @@ def _option(table: Table) -> Option:
     found = Option(
         label=table.get("label", str),
         help=table.get("help", str, ""),
-        default=table.get("default", str) if "default" in table else None,
+        default=table.maybe("default"),
         choices=table.names("choices"),
         required=table.get("required", bool, False),
     )
-    table.get("default", str, "")
     table.close()
     if found.choices and found.default is not None and found.default not in found.choices:
         raise table.wrong("is none of the choices.", "default")

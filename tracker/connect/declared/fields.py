@@ -67,7 +67,8 @@ _FITTING: dict[type[Any], tuple[str, ...]] = {
 def read_make(table: Table) -> Make:
     """One `[[resources.NAME.makes]]`: a record, its fields, and if wished `parts` and `when`."""
     record = RECORDS[table.choice("record", RECORDS)]
-    parts = _parts(table.get("parts", str)) if "parts" in table else None
+    path = table.maybe("parts")
+    parts = _parts(path) if path else None
     when = _when(table.inner("when")) if "when" in table else None
     types = get_type_hints(record)
     defaults = dict(zip(reversed(record.__struct_fields__), reversed(record.__struct_defaults__), strict=False))
@@ -120,7 +121,7 @@ def _with_path(table: Table, word: str, path: str, kind: type[Any]) -> Field:
         case "scaled":
             return kit.scaled(path, table.get("places", int))
         case "localised_money":
-            mark = table.choice("decimal_mark", (",", ".")) if "decimal_mark" in table else None
+            mark = table.choice("decimal_mark", (",", ".")) if table.maybe("decimal_mark") else None
             return kit.localised_money(path, mark)
         case "timestamp":
             return kit.timestamp(path, zone=read_zone(table))
@@ -131,7 +132,7 @@ def _with_path(table: Table, word: str, path: str, kind: type[Any]) -> Field:
         case "flag":
             return kit.flag(path)
         case "interval":
-            return kit.interval(path, table.get("count", str) if "count" in table else None)
+            return kit.interval(path, table.maybe("count"))
         case "present":
             return Field.of(_present(path))
         case _:

@@ -104,9 +104,6 @@ _PAGING: dict[str, tuple[str, ...]] = {
 
 
 def read_paging(table: Table) -> Pager:
-    def maybe(key: str) -> str | None:
-        return table.get(key, str) if key in table else None
-
     word = table.word(_PAGING)
     match word:
         case "single_page":
@@ -116,9 +113,9 @@ def read_paging(table: Table) -> Pager:
             pager = paging.page_number(
                 table.get("page_number", str),
                 size=_size(table),
-                total_header=maybe("total_header"),
-                total=maybe("total"),
-                rows_header=maybe("rows_header"),
+                total_header=table.maybe("total_header"),
+                total=table.maybe("total"),
+                rows_header=table.maybe("rows_header"),
                 first=table.get("first", int, 1),
                 short=table.get("short", int) if "short" in table else None,
                 resumable=table.get("resumable", bool, False),
@@ -130,8 +127,8 @@ def read_paging(table: Table) -> Pager:
             pager = paging.offset(
                 table.get("offset", str),
                 size=size,
-                more=maybe("more"),
-                total=maybe("total"),
+                more=table.maybe("more"),
+                total=table.maybe("total"),
                 resumable=table.get("resumable", bool, False),
             )
         case "cursor":
@@ -139,10 +136,10 @@ def read_paging(table: Table) -> Pager:
                 raise table.wrong("expected either next, a path in the answer, or last_row, a path in its last row.")
             pager = paging.cursor(
                 table.get("cursor", str),
-                next=maybe("next"),
-                last_row=maybe("last_row"),
-                more=maybe("more"),
-                complete=maybe("complete"),
+                next=table.maybe("next"),
+                last_row=table.maybe("last_row"),
+                more=table.maybe("more"),
+                complete=table.maybe("complete"),
                 size=_size(table),
             )
         case _:
@@ -209,7 +206,7 @@ def read_plan(table: Table) -> Plan:
 
 def _window(table: Table, word: str) -> Windows:
     form, finest = _form(table)
-    since, until = table.get(word, str), table.get("until", str) if "until" in table else None
+    since, until = table.get(word, str), table.maybe("until")
     days = _positive(table, "days") if "days" in table else None
     if days and not until:
         raise table.wrong("windows need until, the parameter that closes them.", "days")
@@ -303,3 +300,7 @@ def _duration(table: Table, key: str, default: timedelta | None = None) -> timed
     if not found:
         raise table.wrong("expected a time such as 90m, 12h or 30d.", key)
     return timedelta(**{_UNITS[found[2]]: int(found[1])})
+
+
+#: Every word with the keys that may stand beside it.
+WORDS = {**_AUTH, **_PAGING, **_PLANS}

@@ -4,14 +4,12 @@ import re
 import tomllib
 from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
-from enum import StrEnum
 from typing import Any, Final, TypeVar
 
 from tracker.errors import ConfigError
 
 Place = tuple[str | int, ...]
 T = TypeVar("T")
-E = TypeVar("E", bound=StrEnum)
 
 _BARE = r"""(?:[A-Za-z0-9_-]+|"[^"]*"|'[^']*')"""
 _DOTTED = rf"{_BARE}(?:\s*\.\s*{_BARE})*"
@@ -71,6 +69,10 @@ class Table:
             raise self.wrong("must not be empty.", key)
         return value
 
+    def maybe(self, key: str) -> str | None:
+        """A text that may be left out."""
+        return self.get(key, str, None) or None
+
     def names(self, key: str) -> tuple[str, ...]:
         """A list of texts; none when the key is absent."""
         found = self.get(key, list, [])
@@ -126,9 +128,6 @@ class Table:
             raise self.wrong(f"{_shown(value)} is not known.", key, _offer(value, known))
         return value
 
-    def member(self, key: str, words: type[E], default: E) -> E:
-        return words(self.choice(key, words, default))
-
     def close(self) -> None:
         """Raises ConfigError for a key that nobody asked for, with the nearest one that somebody did."""
         for key in self.values:
@@ -156,6 +155,8 @@ def line_of(text: str, place: Place) -> int | None:
     tomllib does not tell. A value that goes over several lines is searched for the last key.
     """
     best, depth, at = None, 0, ()  # type: tuple[int | None, int, Place]
+    if not place:
+        return None
     counts: dict[Place, int] = {}
     lines = text.splitlines()
     for number, line in enumerate(lines, start=1):
@@ -168,6 +169,8 @@ def line_of(text: str, place: Place) -> int | None:
             found = (*at, *_split(setting[1]))
         else:
             continue
+        if found[: len(place)] == place:
+            return number
         if len(found) > depth and place[: len(found)] == found:
             best, depth = number, len(found)
     if best and depth < len(place) and isinstance(place[-1], str):

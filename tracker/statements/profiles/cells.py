@@ -22,6 +22,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from datetime import date, datetime, tzinfo
 from decimal import Decimal
+from functools import lru_cache
 from typing import Any
 
 from tracker.connect.fields import Row
@@ -58,18 +59,23 @@ class Reading:
                 value = found[1] if found else str(value)
             if not isinstance(value, str):
                 return exact(value)
-            return parse_localised(value, row.get("$decimal") or self.decimal or None)
+            return _amount(value, row.get("$decimal") or self.decimal or None)
         except DataError as error:
             error.message = f"{column}: {error.message}"
             raise
 
     def time(self, row: Row, columns: Sequence[str]) -> datetime | None:
         value = _joined(row, columns)
-        return moment(value, row.get("$dates") or self.order, self.zone) if value else None
+        return _moment(value, row.get("$dates") or self.order, self.zone) if value else None
 
     def day(self, row: Row, columns: Sequence[str]) -> date | None:
         value = _joined(row, columns)
         return day_in(value, row.get("$dates") or self.order)[0] if value else None
+
+
+#: A row's amounts and times are read twice, for its id and for its fields, and days repeat from row to row.
+_amount = lru_cache(maxsize=4_096)(parse_localised)
+_moment = lru_cache(maxsize=4_096)(moment)
 
 
 def _joined(row: Row, columns: Sequence[str]) -> str:

@@ -88,6 +88,8 @@ def _day_of(found: re.Match[str], order: str, text: str) -> date:
     first, second, third = found[1], found[3], found[4]
     if len(first) == 4:  # a year in front is never anything else
         return _checked(int(first), int(second), int(third), text)
+    if order == "YMD" and len(third) == 2 and found[2] != ".":  # 26-03-31; nobody writes it with dots
+        return _checked(_full(first), int(second), int(third), text)
     if order == "YMD":
         raise DataError(f"not a date with the year in front: {text[:40]!r}")
     day, month = (first, second) if order == "DMY" else (second, first)
@@ -151,7 +153,7 @@ def period_in(texts: Iterable[str]) -> str | None:
     """The month ("2026-03") that titles above a table name, if they name just one."""
     found: set[str] = set()
     for text in texts:
-        for year, month in re.findall(r"\b(20\d\d)-(0[1-9]|1[0-2])\b", text):
+        for year, month in re.findall(r"(?<!\d)(20\d\d)-(0[1-9]|1[0-2])(?!\d)", text):
             found.add(f"{year}-{month}")
         for word, year in re.findall(r"([^\W\d_]+)\.?\s+(20\d\d)\b", text):
             if month := months().get(word.casefold()):
