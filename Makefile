@@ -26,7 +26,7 @@ help: ## this list
 	@sed -n 's/^\([a-z]*\):[^#]*## /\1\t/p' $(MAKEFILE_LIST) | while IFS="$$(printf '\t')" read -r name text; \
 		do printf 'make %-8s %s\n' "$$name" "$$text"; done
 
-demo: $(RUN) ## five sandbox providers, a first sync and the income table
+demo: $(RUN) ## five sandbox providers, a first sync, the income table and a letter
 	TRACKER_DATA_DIR="$${TRACKER_DATA_DIR:-$(CURDIR)/.demo}" $(VENV)/bin/tracker demo
 
 serve: $(RUN) ## the tracker on this machine
