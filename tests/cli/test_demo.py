@@ -105,3 +105,12 @@ def test_the_demo_stays_out_of_a_ledger_with_own_connections(command: Command, w
 def test_a_number_of_days_that_is_none_is_refused(command: Command, days: str) -> None:
     code, _, error = command("demo", "--later", days)
     assert (code, error.count("\n"), "--later" in error) == (64, 1, True)
+
+
+def test_a_network_can_be_played_as_well_and_stays(command: Command, tmp_path: Path) -> None:
+    code, said, _ = command("demo", "--also", "skimlinks", "--also", "ebay-partner-network")
+    assert (code, "skimlinks: ok, " in said, "ebay-partner-network: ok, " in said) == (0, True, True)
+    code, said, _ = command("demo")
+    assert (code, "skimlinks: ok, nothing new in" in said) == (0, True)
+    code, _, error = command("demo", "--also", "pear")
+    assert (code, error.startswith("tracker: the sandbox does not play pear. It plays impact, ")) == (64, True)
