@@ -1,4 +1,4 @@
-"""The provider pages against the connectors: docs/providers/index.md is made here (`pytest --accept` rewrites it)."""
+"""The provider pages against the connectors. The index and the last section of each page are made here (`--accept`)."""
 
 import json
 from collections.abc import Iterator
@@ -116,6 +116,26 @@ def row(slug: str) -> str:
     return f"| {' | '.join(cell or '–' for cell in cells)} |\n"
 
 
+BLOCK = (
+    "\n## Every word, as it is read\n\n<!-- made from the samples by pytest tests/test_provider_docs.py --accept -->\n"
+)
+
+
+def words(slug: str) -> str:
+    """What becomes of every word of the provider, as its samples show it; nothing where rows have no word."""
+    found = sorted(
+        {
+            tuple(str(fields[name]).replace("|", "/") for name in ("provider_status", "kind", "status", "settlement"))
+            for kind, fields in expected(slug)
+            if kind == "Earning" and fields.get("provider_status")
+        }
+    )
+    if not found:
+        return ""
+    lines = ("| " + " | ".join((f"`{word}`", *rest)) + " |\n" for word, *rest in found)
+    return f"{BLOCK}\n| The provider says | Kind | Status | Settlement |\n| --- | --- | --- | --- |\n{''.join(lines)}"
+
+
 def asked_for() -> list[str]:
     """The providers that are asked over a network; files are imported in another way."""
     return [slug for slug in catalog.slugs() if not catalog.find(slug).imported]
@@ -129,8 +149,18 @@ def test_the_table_of_providers_is_what_the_connectors_say(accept: bool) -> None
 
 
 @pytest.mark.parametrize("slug", asked_for())
+def test_the_page_of_a_provider_ends_with_what_becomes_of_each_word(slug: str, accept: bool) -> None:
+    page = PAGES / f"{slug}.md"
+    text = page.read_text("utf-8")
+    made = text.partition(BLOCK)[0].rstrip("\n") + "\n" + words(slug)
+    if accept:
+        page.write_text(made, encoding="utf-8")
+    assert page.read_text("utf-8") == made, "run it with --accept and read the difference"
+
+
+@pytest.mark.parametrize("slug", asked_for())
 def test_the_page_of_a_provider_tells_every_word_and_how_to_connect(slug: str) -> None:
-    page = (PAGES / f"{slug}.md").read_text("utf-8")
+    page = (PAGES / f"{slug}.md").read_text("utf-8").partition(BLOCK)[0]  # what is written by hand
     quoted = page.lower()
     connector = catalog.find(slug)
     assert page.startswith(f"# {connector.title}\n")
