@@ -123,7 +123,7 @@ def test_a_text_with_a_nul_waits_in_quarantine_and_the_rest_is_read(world: World
 
 
 @pytest.mark.parametrize(
-    "text", ["a\\b", '"q"', "it's", "{x,y}", "NULL", "%s %(x)s", "\n\t", "ü😀", "\\", '\\"', "$1", ":n"]
+    "text", ["a\\b", '"q"', "it's", "{x,y}", "NULL", "%s %(x)s", "\n\t", "ü😀", "\\", "\\u0000", '\\"', "$1", ":n"]
 )
 def test_any_text_is_kept_as_it_is(world: World, text: str) -> None:
     world.add("network")

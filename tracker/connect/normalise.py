@@ -1,5 +1,6 @@
 """One row on its way from a page to records: detail request, scrubbing of people, row id, records."""
 
+import re
 from collections.abc import Callable, Mapping
 from datetime import datetime
 from functools import lru_cache
@@ -13,7 +14,7 @@ from tracker.errors import DataError, UnexpectedData
 from tracker.records import Record
 
 #: As JSON writes it: the one character that PostgreSQL cannot keep in a text.
-NUL = b"\\u0000"
+NUL = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")  # an odd number of backslashes: two of them stand for one in the text
 #: Turns a personal value into a lasting stand-in.
 Pseudonym = Callable[[str], str]
 
@@ -50,7 +51,7 @@ def prepare(resource: Resource, raw: bytes | msgspec.Raw, name: Pseudonym, detai
         fault = DataError(f"cannot be read ({type(error).__name__}: {str(error)[:80]})", field="row")
     changed |= scrub(row, drop, pseudonyms, name)
     kept = encode(row) if changed else bytes(raw)
-    if NUL in kept:
+    if b"\\u0000" in kept and NUL.search(kept):
         return Prepared("", row, kept, DataError("holds a NUL character, which no text may", field="row"))
     try:
         return Prepared(row_key(resource, row), row, kept, fault)
