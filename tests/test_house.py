@@ -21,7 +21,7 @@ LINE |= {"tracker.recurrence", "tracker.classify", "tracker.settle", "tracker.sc
 REPORTS = LINE | {"tracker.figures", "tracker.sync", "tracker.finish", "tracker.inbound", "tracker.revalue"}
 UPKEEP = {"tracker.books", "tracker.quarantine", "tracker.rebuild", "tracker.streams", "tracker.doctor"}
 UPKEEP |= {"tracker.backup", "tracker.keyring", "tracker.reports", "tracker.summary", "tracker.mail", "tracker.alerts"}
-UPKEEP |= {"tracker.accounts", "tracker.overview", "tracker.discover"}
+UPKEEP |= {"tracker.accounts", "tracker.audit", "tracker.overview", "tracker.discover"}
 UPKEEP |= {"tracker.letter", "tracker.letters", "tracker.delivery", "tracker.statements", "tracker.statements.profiles"}
 ALL_BUT_DOORS = REPORTS | UPKEEP | {"tracker.jobs"}
 STARTS = {"tracker.launch", "tracker.pulse", "tracker.hand"}
@@ -66,6 +66,7 @@ ARROWS: dict[str, set[str]] = {
     "tracker.summary": REPORTS | {"tracker.reports"},
     "tracker.overview": REPORTS | {"tracker.reports", "tracker.summary"},
     "tracker.accounts": REPORTS,
+    "tracker.audit": REPORTS,
     "tracker.alerts": REPORTS | {"tracker.reports"},
     "tracker.letters": GROUND | {"tracker.months", "tracker.figures", "tracker.summary"},
     "tracker.letter": {"tracker.letters", "tracker.summary"},

@@ -35,6 +35,7 @@ class Visitor(NamedTuple):
     id: int
     name: str
     role: str
+    language: str | None
 
 
 # --- users ---
@@ -121,7 +122,7 @@ def open_session(engine: Engine, user_id: int, now: datetime) -> str:
 def visitor(engine: Engine, token: str, now: datetime) -> Visitor | None:
     """Whose session it is; None for one that is over, ended or invented."""
     query = (
-        select(user_t.c.id, user_t.c.name, user_t.c.role)
+        select(user_t.c.id, user_t.c.name, user_t.c.role, user_t.c.language)
         .join(session_t, session_t.c.user_id == user_t.c.id)
         .where(session_t.c.token_digest == _digest(token), session_t.c.expires_at > now)
     )

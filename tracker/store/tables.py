@@ -27,10 +27,13 @@ from tracker.store.columns import (
 )
 from tracker.store.inbound import Inbound, InboundAddress
 from tracker.store.kept import PageDigest, Quarantine, RawBatch, RawRow
-from tracker.store.people import Session, User
+from tracker.store.people import ApiToken, AuditEvent, Session, User
 
 # From next door, which is one metadata with these.
-__all__ = ["BankLine", "Inbound", "InboundAddress", "PageDigest", "Quarantine", "RawBatch", "RawRow", "Session", "User"]
+__all__ = [
+    "ApiToken", "AuditEvent", "BankLine", "Inbound", "InboundAddress", "PageDigest", "Quarantine", "RawBatch", "RawRow",
+    "Session", "User",
+]  # fmt: skip
 
 metadata: MetaData = SQLModel.metadata
 

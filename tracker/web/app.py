@@ -9,36 +9,54 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import PlainTextResponse, Response
 from fastapi.staticfiles import StaticFiles
 from jinja2 import Environment, PackageLoader, StrictUndefined
+from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
+from starlette.requests import cookie_parser
 
+from tracker import accounts
 from tracker.connections import Deps
-from tracker.errors import TrackerError
+from tracker.errors import TrackerError, UsageError
 from tracker.settings import Settings
-from tracker.web import entry, inbound, overview
+from tracker.web import entry, inbound
 from tracker.web.guard import Guard
-from tracker.web.site import LogIn, Site, Stale, go, show
+from tracker.web.pages import (
+    connections,
+    earnings,
+    importing,
+    letters,
+    overview,
+    payouts,
+    quarantine,
+    settings,
+    streams,
+    subscriptions,
+)
+from tracker.web.site import SESSION, LogIn, NotThere, OwnersOnly, Site, Stale, go, show, speech
 
 log = structlog.get_logger()
 _STATIC = Path(__file__).parent / "static"
-_BACK = "Go back and try again."
-_SAID = {
-    404: ("There is no such page", "The address may be misspelt, or the page is gone."),
-    405: ("There is no such page", "This address is not meant to be opened that way."),
-}
+#: Pages that take files, and how many bytes of one.
+UPLOADS = {"/import": 200_000_000, "/settings/backup/restore": 2_000_000_000}
+PAGES = (
+    overview, streams, earnings, payouts, subscriptions, connections, quarantine, letters, importing, settings,
+)  # fmt: skip
 
 
 def make_app(deps: Deps, *, setup_token: str | None = None) -> FastAPI:
     """The application over one ledger. `setup_token` opens the set-up page, once, while there is no user."""
     app = FastAPI(title="Income tracker", docs_url=None, redoc_url=None, openapi_url=None)
     app.state.site = Site(deps=deps, pages=_pages(), setup_token=setup_token)
-    app.add_middleware(Guard, hosts=_hosts(deps.settings))
-    for part in (inbound, entry, overview):
+    app.add_middleware(Guard, hosts=_hosts(deps.settings), uploads=UPLOADS, welcome=partial(_welcome, deps))
+    for part in (inbound, entry, *PAGES):
         app.include_router(part.router)
     app.mount("/static", StaticFiles(directory=_STATIC))
     app.add_exception_handler(LogIn, lambda request, error: go("/login"))
     app.add_exception_handler(Stale, _stale)
-    app.add_exception_handler(RequestValidationError, partial(_message, 400, "This cannot be read", _BACK))
+    app.add_exception_handler(OwnersOnly, _owners_only)
+    app.add_exception_handler(NotThere, _http)
+    app.add_exception_handler(RequestValidationError, _unreadable)
     app.add_exception_handler(HTTPException, _http)
+    app.add_exception_handler(UsageError, _usage)
     app.add_exception_handler(TrackerError, _trouble)
     return app
 
@@ -46,6 +64,12 @@ def make_app(deps: Deps, *, setup_token: str | None = None) -> FastAPI:
 def _hosts(settings: Settings) -> list[str]:
     names = [*settings.web_hosts, settings.web_host]
     return [f"[{name}]" if ":" in name else name for name in names]
+
+
+def _welcome(deps: Deps, headers: Headers) -> bool:
+    """Whether somebody who is logged in sends this."""
+    token = cookie_parser(headers.get("cookie", "")).get(SESSION)
+    return token is not None and accounts.visitor(deps.engine, token, deps.now()) is not None
 
 
 def _pages() -> Environment:
@@ -61,21 +85,45 @@ def _pages() -> Environment:
 # --- when something is wrong ---
 
 
-def _message(status: int, title: str, told: str, request: Request, error: Exception) -> Response:
+def _message(request: Request, status: int, title: str, told: str) -> Response:
     return show(request, "message.html.j2", {"title": title, "told": told}, status)
 
 
 def _stale(request: Request, error: Exception) -> Response:
-    told = (
+    say = speech(request)._
+    told = say(
         "This form was open for too long, or the tracker was started again. Go back, load the page anew and try again."
     )
-    return _message(403, "Please try again", told, request, error)
+    return _message(request, 403, say("Please try again"), told)
+
+
+def _owners_only(request: Request, error: Exception) -> Response:
+    say = speech(request)._
+    return _message(
+        request, 403, say("Only an owner may do that"), say("You may look at everything, but not change it.")
+    )
+
+
+def _unreadable(request: Request, error: Exception) -> Response:
+    say = speech(request)._
+    return _message(request, 400, say("This cannot be read"), say("Go back and try again."))
+
+
+def _usage(request: Request, error: Exception) -> Response:
+    """What is wrong with what was asked, in the words of the part that found it."""
+    return _message(request, 400, speech(request)._("This cannot be done"), str(error))
 
 
 def _http(request: Request, error: Exception) -> Response:
-    status = error.status_code if isinstance(error, HTTPException) else 500
-    title, told = _SAID.get(status, ("This did not work", _BACK))
-    return _message(status, title, told, request, error)
+    status = error.status_code if isinstance(error, HTTPException) else 404
+    say = speech(request)._
+    if status == 404:
+        told = say("The address may be misspelt, or the page is gone.")
+    elif status == 405:
+        told = say("This address is not meant to be opened that way.")
+    else:
+        return _message(request, status, say("This did not work"), say("Go back and try again."))
+    return _message(request, status, say("There is no such page"), told)
 
 
 def _trouble(request: Request, error: Exception) -> Response:

@@ -3,11 +3,12 @@
 import asyncio
 import re
 from collections import OrderedDict
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime, timedelta
 from threading import Lock
 
 import structlog
+from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -22,12 +23,18 @@ LOOPBACK = frozenset({"localhost", "127.0.0.1", "[::1]"})
 BODY_S = 20.0
 #: Of a body that is too large so much is still read, because a sender who is cut off does not see the answer.
 READ_MAX = 4 * BODY_MAX
+#: Seconds that may pass between two pieces of an upload.
+PIECE_S = 60.0
 _FAULT = "A fault of the tracker itself; its log says more. What was written is safe.\n"
-_STRICT = {
-    "Content-Security-Policy": "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self'; "
-    "base-uri 'none'; frame-ancestors 'none'",
-    "X-Content-Type-Options": "nosniff",
+#: What a route may set otherwise: the preview of a letter stands in a frame of ours.
+_USUAL = {
+    "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; "
+    "connect-src 'self'; frame-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
     "X-Frame-Options": "DENY",
+    "Cache-Control": "no-store",
+}
+_STRICT = {
+    "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "no-referrer",
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cross-Origin-Resource-Policy": "same-origin",
@@ -36,10 +43,23 @@ _STRICT = {
 
 
 class Guard:
-    """ASGI middleware. It reads a body whole before anything else runs: nothing behind it waits for a slow sender."""
+    """ASGI middleware. It reads a body whole before anything else runs: nothing behind it waits for a slow sender.
 
-    def __init__(self, app: ASGIApp, *, hosts: Iterable[str], body_s: float = BODY_S) -> None:
+    `uploads` are paths that take files of so many bytes, which go to disk as they come; `welcome` tells by the headers
+    whether the sender may send one.
+    """
+
+    def __init__(
+        self,
+        app: ASGIApp,
+        *,
+        hosts: Iterable[str],
+        uploads: Mapping[str, int],
+        welcome: Callable[[Headers], bool],
+        body_s: float = BODY_S,
+    ) -> None:
         self._app, self._hosts, self._body_s = app, frozenset(hosts) | LOOPBACK, body_s
+        self._uploads, self._welcome = uploads, welcome
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -56,12 +76,16 @@ class Guard:
             await send(message)
 
         headers = Headers(scope=scope)
-        refused = self._refusal(headers)
-        body = b""
-        if refused is None:
+        limit = self._uploads.get(scope["path"], 0) if scope["method"] == "POST" else 0
+        if limit and not await run_in_threadpool(self._welcome, headers):
+            limit = 0
+        refused = self._refusal(headers, limit or READ_MAX)
+        behind = _pieces(receive, limit)
+        if refused is None and not limit:
             try:
                 async with asyncio.timeout(self._body_s):
                     body, refused = await _whole(receive)
+                behind = _again(body, receive)
             except TimeoutError:
                 refused = PlainTextResponse("The request came too slowly.\n", 408)
         if refused is not None:
@@ -69,26 +93,26 @@ class Guard:
             await refused(scope, receive, strictly)
             return
         try:
-            await self._app(scope, _again(body, receive), strictly)
+            await self._app(scope, behind, strictly)
         except Exception:
             log.exception("page failed")
             if not started:
                 await PlainTextResponse(_FAULT, 500)(scope, receive, strictly)
 
-    def _refusal(self, headers: Headers) -> PlainTextResponse | None:
+    def _refusal(self, headers: Headers, most: int) -> PlainTextResponse | None:
         hosts = headers.getlist("host")
         name = re.sub(r":\d*$", "", hosts[0]).lower().rstrip(".") if len(hosts) == 1 else ""
         if name not in self._hosts:
             log.warning("refused a request for another host", host=name[:100])
             return PlainTextResponse("This name is not known here: add it to TRACKER_WEB_HOSTS.\n", 400)
         length = headers.get("content-length", "0")
-        if not length.isdecimal() or int(length[:12]) > READ_MAX:
-            return _too_large()
+        if not length.isdecimal() or int(length[:12]) > most:
+            return _too_large(BODY_MAX if most == READ_MAX else most)
         return None
 
 
-def _too_large() -> PlainTextResponse:
-    return PlainTextResponse(f"The request is larger than {BODY_MAX} bytes.\n", 413)
+def _too_large(limit: int = BODY_MAX) -> PlainTextResponse:
+    return PlainTextResponse(f"The request is larger than {limit} bytes.\n", 413)
 
 
 async def _whole(receive: Receive) -> tuple[bytes, PlainTextResponse | None]:
@@ -122,10 +146,27 @@ def _again(body: bytes, receive: Receive) -> Receive:
     return replay
 
 
+def _pieces(receive: Receive, limit: int) -> Receive:
+    """Passes on what comes, up to `limit` bytes in all. More of it, or a sender who stops, ends the request."""
+    size = 0
+
+    async def counted() -> Message:
+        nonlocal size
+        async with asyncio.timeout(PIECE_S):
+            message = await receive()
+        size += len(message.get("body", b""))
+        if size > limit:
+            raise ValueError(f"the upload is larger than {limit} bytes")
+        return message
+
+    return counted
+
+
 def _harden(headers: MutableHeaders, is_private: bool) -> None:
     for name, value in _STRICT.items():
         headers[name] = value
-    headers.setdefault("Cache-Control", "no-store")
+    for name, value in _USUAL.items():
+        headers.setdefault(name, value)
     if is_private:
         headers["Strict-Transport-Security"] = "max-age=31536000"
 

@@ -3,26 +3,38 @@
 import hashlib
 import hmac
 import secrets
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Annotated, Any, cast
+from urllib.parse import quote, unquote
 
 from fastapi import Depends, Form, Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 from jinja2 import Environment
 
-from tracker import accounts
-from tracker.accounts import Visitor
+from tracker import accounts, audit
+from tracker.accounts import OWNER, Visitor
 from tracker.connections import Deps
 from tracker.web.guard import Window
+from tracker.web.language import Speech, chosen
 
-SESSION, VISIT = "tracker_session", "tracker_visit"
-_VISIT_S = 12 * 3600
+SESSION, VISIT, SAID = "tracker_session", "tracker_visit", "tracker_said"
+_VISIT_S, _SAID_S, _SAID_MAX = 12 * 3600, 60, 500
+#: A field of a form.
+Words = Annotated[str, Form(max_length=1000)]
 
 
 class LogIn(Exception):
     """The page is for users only."""
+
+
+class OwnersOnly(Exception):
+    """Viewers may look, not change."""
+
+
+class NotThere(Exception):
+    """There is no such page, because what it would be about does not exist."""
 
 
 class Stale(Exception):
@@ -40,23 +52,69 @@ class Site:
     tries: Window = field(default_factory=lambda: Window(10, timedelta(minutes=15)))
     all_tries: Window = field(default_factory=lambda: Window(200, timedelta(minutes=15)))
     received: Window = field(default_factory=lambda: Window(600, timedelta(minutes=1)))
+    banner: Callable[[], Any] | None = None
 
 
 def site_of(request: Request) -> Site:
     return cast(Site, request.app.state.site)
 
 
+def deps_of(request: Request) -> Deps:
+    return site_of(request).deps
+
+
+def speech(request: Request) -> Speech:
+    """How the page that answers a request speaks."""
+    if (known := getattr(request.state, "speech", None)) is not None:
+        return cast(Speech, known)
+    deps, visitor = deps_of(request), current(request)
+    settings, asked = deps.settings, request.headers.get("accept-language", "")
+    language = chosen(visitor and visitor.language, asked, settings.locale.split("_")[0])
+    request.state.speech = found = Speech(language, settings.locale, settings.zone, settings.currency, deps.now())
+    return found
+
+
 def show(request: Request, name: str, values: Mapping[str, Any], status: int = 200) -> Response:
     """A page. Its forms get a token that only this browser's cookie fits."""
     site, visit = site_of(request), request.cookies.get(VISIT) or secrets.token_urlsafe(16)
-    told = {"visitor": None, **values, "form_token": form_token(site, visit)}
+    said, visitor, w = request.cookies.get(SAID), current(request), speech(request)
+    told = {
+        "visitor": visitor,
+        "is_owner": visitor is not None and visitor.role == OWNER,
+        "path": request.url.path,
+        "said": said and unquote(said)[:_SAID_MAX],
+        "w": w,
+        "_": w._,
+        "gettext": w._,
+        "ngettext": w.n,
+        "banner": site.banner() if site.banner and visitor else None,
+        **values,
+        "form_token": form_token(site, visit),
+    }
     response = HTMLResponse(site.pages.get_template(name).render(told), status)
+    response.headers["Content-Language"] = w.language
     _keep(request, response, VISIT, visit, _VISIT_S)
+    if said:
+        response.delete_cookie(SAID, path="/")
     return response
 
 
-def go(path: str) -> RedirectResponse:
-    return RedirectResponse(path, 303)
+def go(path: str, said: str = "") -> RedirectResponse:
+    """To another page, which says `said` once. `path` is one of ours, never what somebody sent."""
+    response = RedirectResponse(path, 303)
+    if said:
+        response.set_cookie(SAID, quote(said[:_SAID_MAX]), max_age=_SAID_S, path="/", httponly=True, samesite="lax")
+    return response
+
+
+def note(request: Request, visitor: Visitor, action: str, subject: str = "") -> None:
+    """Write into the audit trail what a user did."""
+    deps = deps_of(request)
+    audit.record(deps.engine, deps.now(), actor=visitor.name, action=action, subject=subject, sender=sender_of(request))
+
+
+def sender_of(request: Request) -> str:
+    return request.client.host if request.client else ""
 
 
 # --- cookies ---
@@ -88,8 +146,11 @@ def _end_session(request: Request) -> None:
 
 
 def current(request: Request) -> Visitor | None:
-    deps, token = site_of(request).deps, request.cookies.get(SESSION)
-    return accounts.visitor(deps.engine, token, deps.now()) if token else None
+    """Who is logged in; looked up once for each request."""
+    if not hasattr(request.state, "visitor"):
+        deps, token = site_of(request).deps, request.cookies.get(SESSION)
+        request.state.visitor = accounts.visitor(deps.engine, token, deps.now()) if token else None
+    return cast(Visitor | None, request.state.visitor)
 
 
 def only_users(request: Request) -> Visitor:
@@ -100,6 +161,15 @@ def only_users(request: Request) -> Visitor:
 
 
 User = Annotated[Visitor, Depends(only_users)]
+
+
+def only_owners(visitor: User) -> Visitor:
+    if visitor.role != OWNER:
+        raise OwnersOnly
+    return visitor
+
+
+Owner = Annotated[Visitor, Depends(only_owners)]
 
 # --- forms ---
 

@@ -27,7 +27,7 @@ def page(request: Request, visitor: User) -> Response:
     values = {
         "visitor": visitor,
         "o": found,
-        "w": Written(found),
+        "wr": Written(found),
         "stages": STAGES,
         "listed": listed,
         "share": share if share is not None and 0 <= share <= Decimal(1) else None,

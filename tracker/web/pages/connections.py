@@ -1,0 +1,5 @@
+"""Pages about connections."""
+
+from fastapi import APIRouter
+
+router = APIRouter()

@@ -1,0 +1,5 @@
+"""Pages about single earnings."""
+
+from fastapi import APIRouter
+
+router = APIRouter()

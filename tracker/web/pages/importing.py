@@ -1,0 +1,5 @@
+"""Pages about the import of statements."""
+
+from fastapi import APIRouter
+
+router = APIRouter()

@@ -1,0 +1,5 @@
+"""Pages about letters."""
+
+from fastapi import APIRouter
+
+router = APIRouter()

@@ -1,0 +1,5 @@
+"""Pages about payouts."""
+
+from fastapi import APIRouter
+
+router = APIRouter()

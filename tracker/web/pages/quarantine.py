@@ -1,0 +1,5 @@
+"""Pages about rows that nobody understood."""
+
+from fastapi import APIRouter
+
+router = APIRouter()

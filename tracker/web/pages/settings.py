@@ -1,0 +1,5 @@
+"""Pages about the settings."""
+
+from fastapi import APIRouter
+
+router = APIRouter()

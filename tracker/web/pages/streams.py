@@ -1,0 +1,5 @@
+"""Pages about the streams."""
+
+from fastapi import APIRouter
+
+router = APIRouter()

@@ -1,0 +1,5 @@
+"""Pages about subscriptions."""
+
+from fastapi import APIRouter
+
+router = APIRouter()
