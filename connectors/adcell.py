@@ -75,12 +75,12 @@ connector = Connector(
             rows="data.items",
             # 25 rows come unasked; should fewer than 1,000 be allowed, only a page of fewer than 25 is the last.
             paging=page_number(size=("rows", 1_000), short=25),
-            # Nothing tells what has changed, and no largest window is known.
+            # Nothing tells what has changed, and no largest window is known. A trip is decided on after it was made.
             plan=created_since(
                 "startDate",
                 until="endDate",
                 days=90,
-                look_back=timedelta(days=180),
+                look_back=timedelta(days=365),
                 form=local(_ZONE, "%Y-%m-%d"),
             ),
             right="a publisher's account",

@@ -1,18 +1,19 @@
 """Adtraction: commissions of a partner, changed in place, and what was paid out.
 
-Source: apidocs.adtraction.net and adtractionapi.docs.apiary.io, "Transactions", "Payments" and "Response codes".
+Source: apidocs.adtraction.net and adtractionapi.docs.apiary.io, "Transactions", "Payments" and "Response codes"; for
+the channels github.com/SebastianJ/adtraction-api.
 """
 
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from tracker.connect.auth import header
-from tracker.connect.connector import Connector, Credential, Option, Rate, Resource, make
+from tracker.connect.auth import Credentials, Request, Scheme, Tokens
+from tracker.connect.connector import Connector, Credential, Discover, Option, Rate, Resource, make
 from tracker.connect.fields import Field, Row, currency, get, money, one_of, optional, text, timestamp
 from tracker.connect.plans import Full, created_since
 from tracker.connect.rows import decode, digest, encode
-from tracker.errors import AuthRejected, DataError, RateLimited, UnexpectedData, UsageError
+from tracker.errors import AuthRejected, DataError, NotFound, RateLimited, UnexpectedData, UsageError
 from tracker.records import Earning, Kind, Payout, PayoutStatus, Program, Settlement, Status
 
 _STATUSES = {
@@ -29,6 +30,16 @@ _currency = currency("currency")
 _status = one_of("transactionStatus", _STATUSES)
 _payment = optional(text("paymentStatus"))
 _day = optional(timestamp("paymentdate")), timestamp("paymentDate")
+
+
+_ELSEWHERE = "another connection reads the payments."
+
+
+def authenticate(request: Request, credentials: Credentials, tokens: Tokens) -> None:
+    """Payments are the account's, so that the connections of its other channels leave them out."""
+    if request.options.get("payments") == "no" and "/payments/" in request.url:
+        raise NotFound(_ELSEWHERE)
+    request.headers["X-Token"] = credentials["token"]
 
 
 def time(moment: datetime) -> str:
@@ -109,6 +120,12 @@ connector = Connector(
     options={
         "currency": Option("Currency of your payouts", help="such as SEK or EUR", required=True),
         "channel_id": Option("Channel", help="the number of one channel; without it all are read"),
+        "payments": Option(
+            "Whether to read payments",
+            help="they are the account's: say no for all of its channels but one",
+            default="yes",
+            choices=("yes", "no"),
+        ),
         "paid_status": Option(
             "paymentStatus of a paid commission",
             help="the number that stands after `payment` at a commission that you know is paid",
@@ -121,9 +138,19 @@ connector = Connector(
         ),
         "base_url": Option("Address of the API", help="https://api.adtraction.com for older tokens"),
     },
-    auth=header("X-Token", "token"),
+    auth=Scheme(authenticate),
     rates=(Rate(10, 60),),  # 30 on most addresses, 10 on some
     payouts="read",
+    discover=(
+        Discover(
+            what="channels",
+            path="/v2/{role}/approvedchannels/",
+            convert=answered,
+            id=text("channelId"),
+            title=optional(text("channelName")),
+            fills="channel_id",
+        ),
+    ),
     resources=(
         Resource(
             name="transactions",
@@ -131,8 +158,8 @@ connector = Connector(
             method="POST",
             body=question,
             convert=answered,
-            # Nothing tells what has changed, and no largest window is documented.
-            plan=created_since("fromDate", until="toDate", days=30, look_back=timedelta(days=120), form=time),
+            # Nothing tells what has changed, and no largest window is documented. As far as a minute's calls reach.
+            plan=created_since("fromDate", until="toDate", days=30, look_back=timedelta(days=240), form=time),
             right="a token of the account whose channels these are",
             row_id=Field.of(row_id),
             makes=(
@@ -162,6 +189,7 @@ connector = Connector(
             convert=answered,
             plan=Full(),
             right="a token of the account whose channels these are",
+            absent=lambda error: isinstance(error, NotFound) and error.message == _ELSEWHERE,
             row_id=text("paymentId"),
             makes=(
                 make(

@@ -1,6 +1,7 @@
 """ClickBank: sales, rebills and refunds of an affiliate's or a vendor's account, each a row of its own.
 
-Source: support.clickbank.com, "Orders API", "ClickBank API keys" and "Refunds and chargebacks".
+Source: support.clickbank.com, "Orders API", "ClickBank API keys" and "Refunds and chargebacks"; for the accounts that a
+key sees api.clickbank.com/rest/1.3/quickstats and github.com/OcelliSolutions/OpenClickBank.
 """
 
 import re
@@ -11,7 +12,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from tracker.connect.auth import Credentials, Request, Scheme, Tokens
-from tracker.connect.connector import Connector, Credential, Option, Rate, Resource, make
+from tracker.connect.connector import Connector, Credential, Discover, Option, Rate, Resource, make
 from tracker.connect.fields import Field, Row, as_text, country, currency, get, money, one_of, optional, text, timestamp
 from tracker.connect.paging import page_header
 from tracker.connect.plans import created_since, local
@@ -20,6 +21,7 @@ from tracker.errors import DataError
 from tracker.records import Earning, Kind, Program, Recurrence, Status
 
 _PACIFIC = ZoneInfo("America/Los_Angeles")
+_ACCOUNTS = "/rest/1.3/quickstats/accounts"
 #: All that is kept of a row; the rest may tell who the customer is.
 _KEPT = {
     "transactionTime", "receipt", "trackingId", "paytmentMethod", "transactionType", "totalOrderAmount",
@@ -40,6 +42,8 @@ _vendor = optional(text("vendor"))
 def authenticate(request: Request, credentials: Credentials, tokens: Tokens) -> None:
     role = request.options.get("role", "AFFILIATE")
     request.headers["Authorization"] = credentials["api_key"]
+    if request.url.endswith(_ACCOUNTS):
+        return
     request.params["role"] = role
     if account := request.options.get("account"):
         request.params[role.lower()] = account
@@ -47,11 +51,19 @@ def authenticate(request: Request, credentials: Credentials, tokens: Tokens) -> 
 
 def convert(body: bytes) -> bytes:
     """ClickBank makes its JSON of XML: a list of one is the one, a list of none is missing, or nothing is all."""
-    document = without_nil(decode(body) if body.strip() else None) or {}
-    if isinstance(document, dict) and document.keys() <= {"orderData"}:
-        found = document.get("orderData") or []
-        document = {"orderData": found if isinstance(found, list) else [found]}
-    return encode(document)
+    return encode(listed("orderData", without_nil(decode(body) if body.strip() else None)))
+
+
+def accounts(body: bytes) -> bytes:
+    return encode(listed("accountData", decode(body) if body.strip() else None))
+
+
+def listed(name: str, document: Any) -> Any:
+    document = document or {}
+    if not isinstance(document, dict) or document.keys() - {name}:
+        return document
+    found = document.get(name) or []
+    return {name: found if isinstance(found, list) else [found]}
 
 
 def without_nil(value: Any) -> Any:
@@ -123,16 +135,25 @@ def sale(row: Row) -> Decimal | None:
 
 
 def recurrence(row: Row) -> Recurrence | None:
+    """Few payments in all are a price in parts. But the one payment to come of a plan may be the next of many.
+
+    Then the history of its order tells.
+    """
     if _type.read(row) not in ("SALE", "BILL") or not (_type.read(row) == "BILL" or _RECURRING.read(row)):
         return None
     done, left = _done.read(row), _left.read(row)
-    few = done is not None and left is not None and done + left <= _PARTS_MAX
-    return Recurrence.INSTALMENT if few else Recurrence.RECURRING
+    if done is None or left is None or done + left > _PARTS_MAX:
+        return Recurrence.RECURRING
+    return Recurrence.INSTALMENT if left > 1 or get(row, "line.status") == "COMPLETED" else None
+
+
+def order(row: Row) -> str:
+    """The receipt of the first payment: rebills carry it with a suffix."""
+    return re.sub(r"-B\d+$", "", _receipt.read(row))
 
 
 def subscription(row: Row) -> str | None:
-    """The receipt of the first payment: rebills carry it with a suffix."""
-    return re.sub(r"-B\d+$", "", _receipt.read(row)) if recurrence(row) else None
+    return order(row) if recurrence(row) else None
 
 
 def origin(row: Row) -> str | None:
@@ -156,6 +177,16 @@ connector = Connector(
     rates=(Rate(5),),  # 10 a second to an address, 25,000 a day to an account
     doubtful=(403,),  # a bad key, a missing role, or more than ten calls in a second
     corrections="appended",
+    discover=(
+        Discover(
+            what="accounts",
+            path=_ACCOUNTS,
+            convert=accounts,
+            rows="accountData",
+            id=text("nickName"),
+            fills="account",
+        ),
+    ),
     warning="Amounts are taken to be in the currency in which ClickBank pays you. Compare a sale in another currency.",
     resources=(
         Resource(
@@ -197,7 +228,7 @@ connector = Connector(
                     product=lambda row: get(row, "line.productTitle") or _item.read(row),
                     country=country("country"),
                     sub_id=optional(text("trackingId")),
-                    order_ref=_receipt,
+                    order_ref=order,
                     origin_ref=origin,
                     subscription_ref=subscription,
                     recurrence=recurrence,

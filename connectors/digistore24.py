@@ -1,7 +1,8 @@
 """Digistore24: your shares of sales, as vendor and as affiliate, what takes them back, and credit notes.
 
 Source: dev.digistore24.com, "listCommissions", "listPurchases", "listPayouts", and the official description
-(www.digistore24.com/api/docs). The codes of errors are those of Digistore24's own PHP client.
+(www.digistore24.com/api/docs). The codes of errors are those of Digistore24's own PHP client, and the word for a test
+payment is that of its IPN.
 """
 
 import re
@@ -41,7 +42,7 @@ _KEPT = (
     *("id", "billing_type", "number_of_installments", "other_billing_intervals", "vat_country", "campaignkey"),
     *("sub_ids", "vendor_id", "vendor_name", "merchant_id", "merchant_name", "buyer_id"),
 )
-_KEPT_OF_PAYMENTS = ("id", "amount", "currency", "pay_sequence_no", "parent_txn_id")
+_KEPT_OF_PAYMENTS = ("id", "amount", "currency", "pay_method", "pay_sequence_no", "parent_txn_id")
 #: Taken out by name as well, for a purchase that is not shaped as documented and waits in quarantine.
 _PEOPLE = (
     "buyer",
@@ -101,6 +102,11 @@ def signed(amount: Field, sign: int) -> Any:
         return value if value is None or sign > 0 else -abs(value)
 
     return read
+
+
+def is_real(row: Row) -> bool:
+    """A vendor's test payment goes through all steps but moves no money."""
+    return bool(get(row, f"{_PAYMENT}.pay_method") != "test")
 
 
 def is_vendor(row: Row) -> bool:
@@ -189,6 +195,7 @@ def shares(name: str, of: str, kind: Any, sign: int = 1) -> Resource:
             ),
             make(
                 Earning,
+                when=is_real,
                 external_id=text("id"),
                 kind=kind,
                 status=Status.APPROVED,

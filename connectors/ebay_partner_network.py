@@ -13,7 +13,7 @@ from tracker.connect.auth import basic
 from tracker.connect.connector import Connector, Credential, Option, Rate, Resource, make
 from tracker.connect.fields import Field, Row, currency, money, one_of, optional, text, timestamp
 from tracker.connect.plans import Axis, date_windows, local
-from tracker.connect.rows import decode, encode
+from tracker.connect.rows import decode, digest, encode
 from tracker.errors import AuthRejected, ProviderError, Unavailable
 from tracker.records import Earning, Kind, Program, Recurrence, Status
 
@@ -31,6 +31,14 @@ _updated = timestamp("UpdateDate", zone=ZoneInfo(_ZONE))
 def transaction(row: Row) -> str:
     key: str = _ids[0].read(row) or _ids[1].read(row)
     return key
+
+
+def row_id(row: Row) -> str:
+    """A click need not have a number. It earns nothing, so that it is not followed either."""
+    nameless = not any(row.get(name) for name in ("EpnTransactionId", "EbayCheckoutTransactionId"))
+    if nameless and row.get("EventName") not in _EVENTS:
+        return f"event {digest(encode(row)).hex()}"
+    return transaction(row)
 
 
 def newest(body: bytes) -> bytes:
@@ -133,7 +141,7 @@ connector = Connector(
                 form=local(_ZONE, "%Y-%m-%d"),
             ),
             right="an account with API access",
-            row_id=Field.of(transaction),
+            row_id=Field.of(row_id),
             makes=(
                 make(
                     Program,

@@ -163,7 +163,7 @@ connector = Connector(
                 provider_status=text("status"),
             ),
             # Nothing tells what has changed. What changes later is found by its payout, or comes as a refund.
-            plan=since(timedelta(days=180)),
+            plan=since(timedelta(days=365)),
         ),
         commissions(
             "renewals",

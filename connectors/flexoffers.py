@@ -100,8 +100,8 @@ connector = Connector(
             # Other addresses of FlexOffers give pages of 10 to 100, whatever is asked for: a few rows more are awaited.
             paging=page_number(size=("pageSize", 500), short=10),
             convert=rows_or_none,
-            # Nothing tells what has changed, and no largest window is known.
-            plan=created_since("startDate", until="endDate", days=30, look_back=timedelta(days=120), form=eastern),
+            # Nothing tells what has changed, and no largest window is known. A trip is decided on after it was made.
+            plan=created_since("startDate", until="endDate", days=30, look_back=timedelta(days=365), form=eastern),
             right="the API key of this site",
             row_id=text("legacyId"),
             makes=(

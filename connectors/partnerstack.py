@@ -147,6 +147,8 @@ connector = Connector(
             row_id=text("key"),
             # The description is the company's text with the customer's name in it.
             drop=("customer.email", "customer.name", "customer.shared_id", "description", "created_by_name"),
+            # PartnerStack recommends the e-mail address to companies that have no number for a customer.
+            pseudonymise=("customer.key", "customer_key"),
             makes=(
                 make(
                     Program,

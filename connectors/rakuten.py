@@ -158,6 +158,8 @@ connector = Connector(
     message=("message", "error_description", "error", "errors.0.message", "fault.message"),
     corrections="appended",
     payouts="read",
+    # Pending would be no truer: nothing that is read ever says approved, so that no commission would ever count.
+    warning="Rakuten tells no approval: a commission counts from the first, until a negative one takes it back.",
     resources=(
         Resource(
             name="partnerships",

@@ -10,7 +10,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from tracker.connect.auth import session_cookie
-from tracker.connect.connector import Connector, Credential, Option, Rate, Resource, make
+from tracker.connect.connector import Connector, Credential, Discover, Option, Rate, Resource, make
 from tracker.connect.fields import Row, country, currency, money, one_of, optional, text, timestamp
 from tracker.connect.paging import offset
 from tracker.connect.plans import Axis, created_since, date_windows
@@ -31,11 +31,12 @@ _pay_day = optional(timestamp("payDate", zone=_ZONE))
 
 
 def asking(operation: str, *options: str) -> Callable[[Mapping[str, str]], bytes]:
-    """A call for the site, or without `affiliateSiteID` for the account, with those options that the plan gives."""
+    """A call for the site, or without `affiliateSiteID` for the account, with those options that there are."""
+    of_site = operation in ("getConversionTransactions", "getCampaigns")
 
     def body(params: Mapping[str, str]) -> bytes:
         chosen = {name: params[name] for name in options if name in params}
-        site = {"affiliateSiteID": params["affiliate_site_id"]} if operation == "getConversionTransactions" else {}
+        site = {"affiliateSiteID": params["affiliate_site_id"]} if of_site else {}
         if operation == "getPayments" and params["payments"] == "no":
             raise NotFound("another connection reads the payments.")
         return call(_SERVICE, operation, {**site, "options": chosen})
@@ -117,6 +118,32 @@ connector = Connector(
     rates=(Rate(60, 60),),  # no number is published
     explain=explain,
     payouts="read",
+    discover=(
+        Discover(
+            what="affiliate sites",
+            path="/soap/affiliate",
+            method="POST",
+            content_type=_XML,
+            body=asking("getAffiliateSites"),
+            convert=rows,
+            rows="rows",
+            id=text("ID"),
+            title=optional(text("name")),
+            fills="affiliate_site_id",
+        ),
+        Discover(
+            what="campaigns",
+            path="/soap/affiliate",
+            method="POST",
+            content_type=_XML,
+            params={"affiliate_site_id": "{affiliate_site_id}", "assignmentStatus": "accepted"},
+            body=asking("getCampaigns", "assignmentStatus"),
+            convert=rows,
+            rows="rows",
+            id=text("ID"),
+            title=optional(text("name")),
+        ),
+    ),
     resources=(
         Resource(
             name="conversions",

@@ -13,8 +13,18 @@ from tracker.demo.server import Sandbox
 from tracker.errors import AuthRejected, UsageError
 
 NOW = datetime(2026, 6, 15, 10, tzinfo=UTC)
-#: Each provider that lists something, with how the id is filled in that its own addresses need.
-LISTING = {"awin": "publisher_id", "impact": "", "partnerize": "publisher_id", "tradedoubler": ""}
+#: Each provider that lists something, with the credential or option that an id is for, if any.
+LISTING = {
+    "adtraction": "channel_id",
+    "awin": "publisher_id",
+    "clickbank": "account",
+    "impact": "",
+    "partnerize": "publisher_id",
+    "tradedoubler": "",
+    "tradetracker": "affiliate_site_id",
+}
+#: Options that a connection needs.
+NEEDED = {"adtraction": {"currency": "SEK"}, "tradedoubler": {"currency": "EUR"}}
 
 
 @pytest.fixture(scope="module")
@@ -52,9 +62,11 @@ def test_a_key_alone_is_enough_to_find_accounts_and_programmes(sandbox: Sandbox,
     seen = discover.before(world.deps, slug, known, {"base_url": sandbox.url(slug)})
     assert seen.notes == []
     assert {one.what for one in seen.found} == {listed.what for listed in catalog.find(slug).discover}
-    assert [one.id for one in seen.choices(filled)] == ([keys[filled]] if filled else [one.id for one in seen.found])
-    assert all(one.id and one.title for one in seen.found)
-    programmes = [one.title for one in seen.found if one.what == "programmes"]
+    if filled in keys:
+        assert [one.id for one in seen.choices(filled)] == [keys[filled]]
+    assert len(seen.choices(filled)) == (1 if filled else len(seen.found))
+    assert all(one.id and (one.title or slug == "clickbank") for one in seen.found)
+    programmes = [one.title for one in seen.found if one.what in ("programmes", "campaigns")]
     assert set(programmes) <= {programme.name for programme in sandbox.history.programmes}
     assert connections.every(world.engine) == []
 
@@ -62,12 +74,12 @@ def test_a_key_alone_is_enough_to_find_accounts_and_programmes(sandbox: Sandbox,
 @pytest.mark.parametrize("slug", LISTING)
 def test_a_connection_lists_the_same_as_its_key_did_before(sandbox: Sandbox, world: World, slug: str) -> None:
     at = {"base_url": sandbox.url(slug)}
-    options = at | ({"currency": "EUR"} if slug == "tradedoubler" else {})
+    options = at | NEEDED.get(slug, {})
     connections.add(world.deps, slug, "mine", credentials=sandbox.credentials(slug), options=options)
     assert discover.connected(world.deps, "mine") == discover.before(world.deps, slug, sandbox.credentials(slug), at)
 
 
-@pytest.mark.parametrize("slug", LISTING)
+@pytest.mark.parametrize("slug", sorted(LISTING.keys() - {"clickbank"}))
 def test_a_wrong_key_is_told_as_such_and_is_in_no_message(sandbox: Sandbox, world: World, slug: str) -> None:
     wrong = {
         name: "wrong-key-0815" if catalog.find(slug).credentials[name].secret else value
@@ -76,6 +88,32 @@ def test_a_wrong_key_is_told_as_such_and_is_in_no_message(sandbox: Sandbox, worl
     with pytest.raises(AuthRejected) as refused:
         discover.before(world.deps, slug, wrong, {"base_url": sandbox.url(slug)})
     assert "wrong-key-0815" not in str(refused.value)
+
+
+def test_clickbank_says_the_same_of_a_wrong_key_and_of_a_missing_right(sandbox: Sandbox, world: World) -> None:
+    at = {"base_url": sandbox.url("clickbank")}
+    seen = discover.before(world.deps, "clickbank", {"api_key": "wrong-key-0815"}, at)
+    assert seen.found == []
+    assert seen.notes[0].startswith("accounts: 127.0.0.1 does not allow this key to read accounts.")
+    assert "wrong-key-0815" not in seen.notes[0]
+
+
+@pytest.mark.parametrize(
+    ("body", "names"),
+    [
+        (b'{"accountData": [{"nickName": "onebook"}, {"nickName": "twobook"}]}', ["onebook", "twobook"]),
+        (b"null", []),
+        (b"", []),
+    ],
+)
+def test_clickbank_lists_as_its_json_of_xml_has_it(
+    sandbox: Sandbox, world: World, body: bytes, names: list[str]
+) -> None:
+    sandbox.fail("clickbank", "body", path="/rest/1.3/quickstats/accounts", body=body)
+    keys = sandbox.credentials("clickbank")
+    seen = discover.before(world.deps, "clickbank", keys, {"base_url": sandbox.url("clickbank")})
+    assert ([one.id for one in seen.choices("account")], seen.notes) == (names, [])
+    assert "role=" not in sandbox.requests[-1].query
 
 
 def test_what_the_key_may_not_list_is_a_note_and_the_rest_is_listed(sandbox: Sandbox, world: World) -> None:

@@ -122,6 +122,10 @@ def _listed(client: Client, one: Discover) -> list[Found]:
         rows=one.rows,
         params=one.params,
         paging=one.paging,
+        method=one.method,
+        body=one.body,
+        content_type=one.content_type,
+        convert=one.convert,
         plan=Full(),
         row_id=one.id,
         makes=(),
@@ -131,7 +135,7 @@ def _listed(client: Client, one: Discover) -> list[Found]:
         for raw in page.rows:
             row = decode(raw)
             try:
-                title = one.title.read(row)
+                title = one.title.read(row) if one.title else None
                 found.append(Found(what=one.what, id=one.id.read(row), title=title or "", fills=one.fills))
             except (DataError, *UNREADABLE) as error:
                 raise UnexpectedData(f"a row is not as documented ({error}).") from None

@@ -43,14 +43,17 @@ class Tried(msgspec.Struct, kw_only=True):
     undecided: int = 0  # came twice in one answer: only an explicit id makes one of them count
 
 
-def held(engine: Engine, connection_id: int | None = None, limit: int = SHOWN) -> tuple[list[Any], int]:
-    """The newest rows in quarantine without their payload, and how many there are in all."""
+def held(
+    engine: Engine, connection_id: int | None = None, limit: int = SHOWN, before: int | None = None
+) -> tuple[list[Any], int]:
+    """The newest rows in quarantine without their payload (older than row `before`), and how many there are in all."""
     mine = [] if connection_id is None else [q.c.connection_id == connection_id]
+    older = [] if before is None else [q.c.id < before]
     columns = [column for column in q.c if column.name != "payload"]
     query = (
         select(connection_t.c.slug.label("connection"), *columns)
         .join(connection_t, connection_t.c.id == q.c.connection_id)
-        .where(*mine)
+        .where(*mine, *older)
         .order_by(q.c.id.desc())
         .limit(limit)
     )
@@ -59,14 +62,18 @@ def held(engine: Engine, connection_id: int | None = None, limit: int = SHOWN) -
         return list(conn.execute(query).all()), total
 
 
-def one(engine: Engine, row_id: int) -> Any:
-    """A row in quarantine with its payload. Raises UsageError."""
+def found(engine: Engine, row_id: int) -> Any | None:
+    """A row in quarantine with its payload; None when it is not there, perhaps because it is understood by now."""
     query = select(connection_t.c.slug.label("connection"), q).join(
         connection_t, connection_t.c.id == q.c.connection_id
     )
     with reading(engine) as conn:
-        row = conn.execute(query.where(q.c.id == row_id)).first()
-    if row is None:
+        return conn.execute(query.where(q.c.id == row_id)).first()
+
+
+def one(engine: Engine, row_id: int) -> Any:
+    """A row in quarantine with its payload. Raises UsageError."""
+    if (row := found(engine, row_id)) is None:
         raise UsageError(f"no row {row_id} is in quarantine.", hint="`tracker quarantine list` shows all.")
     return row
 
@@ -77,11 +84,11 @@ def retry(deps: Deps, ids: Sequence[int] = (), connection_id: int | None = None)
     if len(ids) > SHOWN:
         raise UsageError(f"at most {SHOWN} ids at once.", hint="Leave them out to try all, or name a --connection.")
     with reading(deps.engine) as conn:
-        found = set(conn.execute(select(q.c.id).where(scope)).scalars()) if ids else set()
+        there = set(conn.execute(select(q.c.id).where(scope)).scalars()) if ids else set()
         owners = list(
             conn.execute(select(q.c.connection_id).where(scope).distinct().order_by(q.c.connection_id)).scalars()
         )
-    if missing := sorted(set(ids) - found):
+    if missing := sorted(set(ids) - there):
         raise UsageError(f"no row {missing[0]} is in quarantine.", hint="`tracker quarantine list` shows all.")
     results = []
     now = deps.now()

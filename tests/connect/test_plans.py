@@ -31,6 +31,7 @@ from tracker.connect.plans import (
     iso_z,
     local,
     replace_window,
+    rewound,
     unix,
     updated_since,
     windows,
@@ -76,7 +77,7 @@ def legs(plan: Any, state: dict[str, str] | None = None, now: datetime = NOW, **
 def after(state: dict[str, str], done: list[Leg]) -> dict[str, str]:
     for leg in done:
         state = {**leg.begin, **state, **leg.done}
-    return state
+    return {name: value for name, value in state.items() if value}
 
 
 # --- windows ---
@@ -151,8 +152,73 @@ def test_a_backfill_goes_on_after_its_last_finished_window() -> None:
     plan = updated_since("from", until="to", days=31)
     done = legs(plan)[:2]
     goes_on = legs(plan, after({}, done))
-    assert goes_on[0].params["from"] == iso_z(datetime.fromisoformat(done[1].params["to"]) - timedelta(hours=1))
+    assert goes_on[0].params["from"] == done[1].params["to"]
     assert goes_on[-1].params["to"] == iso_z(NOW)
+
+
+LOOK_BACK = created_since("from", until="to", days=31, look_back=timedelta(days=365))
+
+
+@pytest.mark.parametrize("state", [{}, {"through:created": iso_z(NOW - timedelta(hours=1))}])
+def test_runs_that_are_always_cut_short_come_to_the_newest_row_all_the_same(state: dict[str, str]) -> None:
+    now, newest = NOW, []
+    for _ in range(12):
+        asked = legs(LOOK_BACK, state, now, since=NOW - timedelta(days=1000))[:5]
+        state = after(state, asked)
+        newest += [now] if asked[-1].params["to"] == iso_z(now) else []
+        now += timedelta(hours=1)
+    assert len(newest) >= 2
+    assert iso_z(now - timedelta(hours=5)) <= state["through:created"] <= iso_z(now)
+
+
+def test_what_a_run_read_that_was_cut_short_is_known_as_of_its_beginning() -> None:
+    state = {"through:created": iso_z(NOW - timedelta(days=1))}
+    first = legs(LOOK_BACK, state)
+    state = after(state, first[:7])
+    later = NOW + timedelta(days=40)
+    rest = legs(LOOK_BACK, state, later)
+    assert rest[0].params["from"] == first[6].params["to"]
+    assert rest[-1].params["to"] == iso_z(later)
+    state = after(state, rest)
+    assert state == {"through:created": iso_z(NOW)}
+    assert legs(LOOK_BACK, state, later)[0].params["from"] == iso_z(NOW - timedelta(days=365))
+
+
+def test_where_a_run_was_cut_short_is_not_believed_when_its_clock_was_ahead() -> None:
+    usual = {"through:created": iso_z(NOW)}
+    ahead = legs(LOOK_BACK, usual, NOW + timedelta(days=300))
+    later = NOW + timedelta(hours=1)
+    for count in (4, len(ahead) - 1):
+        state = after(usual, ahead[:count])
+        found = legs(LOOK_BACK, state, later)
+        assert found[0].params["from"] < found[-1].params["to"] == iso_z(later)
+        assert after(state, found) == {"through:created": max(iso_z(later), state["through:created"])}
+
+
+def test_the_date_that_is_furthest_behind_is_read_first() -> None:
+    past = Axis(name="sold", since="from", params={"by": "sold"})
+    follow = Axis(name="changed", since="from", params={"by": "changed"}, backfill=False)
+    plan = date_windows(31, past, follow, form=iso_z)
+    state = {"through:sold": iso_z(NOW), "through:changed": iso_z(NOW)}
+    later = legs(plan, state, NOW + timedelta(hours=1))
+    assert [leg.params["by"] for leg in later] == ["sold", "changed"]
+    cut_short = after(state, later[:1])
+    assert [leg.params["by"] for leg in legs(plan, cut_short, NOW + timedelta(hours=2))] == ["changed", "sold"]
+
+
+def test_reading_a_later_part_again_leaves_no_gap_before_it() -> None:
+    plan = updated_since("from", until="to", days=31)
+    state = {"through:updated": iso_z(NOW - timedelta(days=7))}
+    found = legs(plan, state, since=NOW - timedelta(days=1), again=True)
+    assert found[-1].params["to"] == iso_z(NOW)
+    assert legs(plan, after(state, found))[0].params["from"] == iso_z(NOW - timedelta(days=7, hours=1))
+
+
+def test_a_rewound_plan_forgets_where_a_run_was_cut_short() -> None:
+    state = after({"through:created": iso_z(NOW)}, legs(LOOK_BACK, {"through:created": iso_z(NOW)})[:3])
+    assert "reached:created" in state
+    state = rewound(LOOK_BACK, state, NOW - timedelta(days=50))
+    assert legs(LOOK_BACK, state)[0].params["from"] == iso_z(NOW - timedelta(days=50 + 365))
 
 
 def test_too_many_windows_are_refused_with_a_hint() -> None:

@@ -34,7 +34,7 @@ def record(server: Server) -> Sample:
     """A sample of all commissions, recorded from the pretend provider."""
     resource = network.resource("commissions")
     adapter = RecordAdapter(resource, [(KEY, "sample-key")], server.url, "https://api.pretend.example")
-    with http_session() as http:
+    with http_session(allow_private=True) as http:
         http.mount("http://", adapter)
         client = Client(
             network, slug="s", credentials={"key": KEY}, options={"base_url": server.url}, tokens=MemoryTokens(NOW),
@@ -80,7 +80,7 @@ def test_a_token_that_is_handed_out_is_not_recorded(server: Server, provider: Pr
     provider.always("/token", Reply.json({"access_token": "acc-4711", "expires_in": 600}))
     key = {"Authorization": f"Bearer {KEY}"}
     adapter = RecordAdapter(network.resource("commissions"), [("a secret/+", "sample-secret")], server.url, server.url)
-    with http_session() as http:
+    with http_session(allow_private=True) as http:
         http.mount("http://", adapter)
         post_form(http, Limits(), f"{server.url}/token", {"client_secret": "a secret/+"}, key)
         http.get(f"{server.url}/commissions?access_token=acc-4711", headers=key, timeout=5)
@@ -94,7 +94,7 @@ def test_people_are_found_in_an_answer_that_is_converted(server: Server, provide
     provider.always("/commissions", Reply(b"id,email\r\nc1,Ann at home\r\n"))
     table = msgspec.structs.replace(network.resource("commissions"), rows="", convert=csv_as_json, drop=("email",))
     adapter = RecordAdapter(table, [], server.url, server.url)
-    with http_session() as http:
+    with http_session(allow_private=True) as http:
         http.mount("http://", adapter)
         http.get(f"{server.url}/commissions", headers={"Authorization": f"Bearer {KEY}"}, timeout=5)
     assert bytes(adapter.exchanges[0].answer.body) == b'[{"id":"c1"}]'

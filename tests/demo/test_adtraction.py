@@ -14,7 +14,7 @@ from tracker.connect.pace import NoPace
 from tracker.connect.rows import decode
 from tracker.demo.adtraction import amount, status_at
 from tracker.demo.server import Sandbox
-from tracker.errors import AuthRejected, RateLimited, UnexpectedData, UsageError
+from tracker.errors import AuthRejected, NotFound, RateLimited, UnexpectedData, UsageError
 from tracker.records import Payout, Program, Settlement, Status
 
 SINCE = NOW - timedelta(days=170)
@@ -115,6 +115,18 @@ def test_a_refusal_that_repeats_the_token_is_told_without_it(sandbox: Sandbox) -
 def test_a_channel_that_is_no_number_is_named(sandbox: Sandbox) -> None:
     with pytest.raises(UsageError, match="channel"):
         book(sandbox, channel_id="my blog").read("transactions", now=NOW, since=SINCE)
+
+
+def test_payments_of_the_account_can_be_left_to_another_connection(sandbox: Sandbox) -> None:
+    ours = book(sandbox, payments="no")
+    ours.read("transactions", now=NOW, since=NOW - timedelta(days=20))
+    assert ours.earnings
+    with pytest.raises(NotFound) as error:
+        ours.read("payments", now=NOW, since=SINCE)
+    absent = connector.resource("payments").absent
+    assert absent
+    assert absent(error.value)
+    assert not any("payments" in request.path for request in sandbox.requests)
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,10 @@
 """ClickBank in the sandbox keeps ClickBank's rules, and its connector reads it over HTTP."""
 
+from collections import Counter
 from collections.abc import Iterator
 from datetime import timedelta
+from pathlib import Path
+from typing import Any
 
 import pytest
 import requests
@@ -9,8 +12,10 @@ import requests
 from connectors.clickbank import connector
 from tests.connectors.over_http import Book
 from tests.demo.conftest import NOW
+from tests.world import World
+from tracker import connections
 from tracker.demo.clickbank import receipts, refunded_at
-from tracker.demo.facts import NetworkSale
+from tracker.demo.facts import NetworkSale, Programme
 from tracker.demo.server import Sandbox
 from tracker.errors import RateLimited, UnexpectedData
 from tracker.records import Kind, Program, Recurrence, Status
@@ -38,11 +43,20 @@ def sold(sandbox: Sandbox) -> dict[str, NetworkSale]:
     return {found[sale.id][0]: sale for sale in sales}
 
 
+def receipt(found: Any) -> str:
+    return str(found.external_id).partition(":")[0]
+
+
+def tells_little(programme: Programme) -> bool:
+    """Whether its plan always has one payment to come."""
+    return programme.renewal == "month"
+
+
 def test_a_first_read_finds_sales_rebills_and_refunds(sandbox: Sandbox) -> None:
     ours = book(sandbox)
     ours.read("orders", now=NOW, since=SINCE)
     sales = {key: sale for key, sale in sold(sandbox).items() if SINCE <= sale.occurred <= NOW}
-    paid = {found.order_ref: found for found in ours.earnings.values() if found.kind is Kind.COMMISSION}
+    paid = {receipt(found): found for found in ours.earnings.values() if found.kind is Kind.COMMISSION}
     assert sales.keys() <= paid.keys()
     assert len(sales) > 100  # more than a page
     for key, sale in sales.items():
@@ -62,14 +76,37 @@ def test_rebills_belong_to_the_first_payment_of_their_subscription(sandbox: Sand
     ours = book(sandbox)
     ours.read("orders", now=NOW, since=SINCE)
     sales = sold(sandbox)
+    said = set()
     for found in ours.earnings.values():
         if found.kind is Kind.COMMISSION:
-            recurs = bool(sales[found.order_ref or ""].programme.renewal)
-            assert (found.recurrence is Recurrence.RECURRING) == recurs
-            assert (found.subscription_ref is not None) == recurs
-    rebills = {found.subscription_ref for found in ours.earnings.values() if found.provider_status == "BILL"}
+            programme = sales[receipt(found)].programme
+            recurs = bool(programme.renewal) and not tells_little(programme)
+            assert recurs <= (found.recurrence is Recurrence.RECURRING) <= bool(programme.renewal)
+            assert (found.subscription_ref is not None) == (found.recurrence is not None)
+            said.add((found.recurrence, tells_little(programme)))
+    assert {(Recurrence.RECURRING, False), (None, True)} <= said
+    assert Recurrence.INSTALMENT not in {word for word, _ in said}
+    firsts = {key for key, sale in sales.items() if not sale.renewal}
+    rebills = {found.order_ref for found in ours.earnings.values() if found.provider_status == "BILL"}
     assert rebills
-    assert rebills <= {key for key, sale in sales.items() if not sale.renewal}
+    assert rebills <= firsts
+    assert {found.subscription_ref for found in ours.earnings.values()} - {None} <= firsts
+
+
+def test_a_plan_that_always_has_one_payment_to_come_is_told_by_its_history(sandbox: Sandbox, tmp_path: Path) -> None:
+    with World(f"sqlite:///{tmp_path / 'tracker.db'}", tmp_path / "data") as world:
+        world.now = NOW
+        keys, options = sandbox.credentials("clickbank"), {"base_url": sandbox.url("clickbank")}
+        since = NOW - timedelta(days=400)
+        connections.add(world.deps, "clickbank", "cb", credentials=keys, options=options, since=since)
+        assert world.sync("cb").outcome == "ok"
+        sales = sold(sandbox)
+        rows = [row for row in world.earnings("cb").values() if row.kind == Kind.COMMISSION]
+        endless = [row for row in rows if tells_little(sales[receipt(row)].programme)]
+        thrice = {key for key, count in Counter(row.order_ref for row in endless).items() if count > 2}
+        told = [row for row in endless if row.order_ref in thrice]
+        assert sum(row.recurrence == Recurrence.RECURRING for row in told) > 0.95 * len(told) > 100
+        assert not any(row.recurrence == Recurrence.INSTALMENT for row in rows)
 
 
 def test_a_later_read_ends_where_reading_everything_anew_ends(sandbox: Sandbox) -> None:

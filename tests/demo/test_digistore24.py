@@ -101,7 +101,7 @@ def test_a_sale_that_is_refunded_later_is_reversed(sandbox: Sandbox, tmp_path: P
 
 def test_nothing_of_a_buyer_is_kept_nor_recorded(sandbox: Sandbox) -> None:
     keys, options = sandbox.credentials("digistore24"), {"base_url": sandbox.url("digistore24")}
-    with http_session() as http:
+    with http_session(allow_private=True) as http:
         tokens = MemoryTokens(NOW)
         client = Client(connector, slug="t", credentials=keys, options=options, tokens=tokens, http=http, pace=NoPace())
         resource = connector.resource("shares")

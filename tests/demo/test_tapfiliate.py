@@ -69,6 +69,14 @@ def test_a_later_read_ends_where_reading_everything_anew_ends(unhurried: Sandbox
     assert any(old.net != ours.earnings[key].net for key, old in before.items())
 
 
+def test_a_first_read_finds_the_young_commissions_of_old_conversions(unhurried: Sandbox) -> None:
+    ours = book(unhurried)
+    ours.read("conversions", now=NOW, since=SINCE)
+    young = {str(sale.id) for sale in unhurried.history.sales if SINCE <= sale.occurred <= NOW}
+    assert young & {str(sale.id) for sale in unhurried.history.sales if sale.renewal}
+    assert young <= ours.earnings.keys()
+
+
 def test_a_renewal_of_an_old_customer_is_found(unhurried: Sandbox) -> None:
     ours = book(unhurried)
     unhurried.now = NOW - timedelta(days=2)

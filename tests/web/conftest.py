@@ -3,13 +3,16 @@
 import re
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from html import unescape
 from pathlib import Path
 
 import httpx
 import pytest
+from sqlalchemy import insert, select
 
 from tests.world import World
 from tracker import accounts
+from tracker.accounts import user_t
 from tracker.web.app import make_app
 from tracker.web.listen import Pages, address_of, listen
 
@@ -59,6 +62,22 @@ def inside(browser: Browser, world: World) -> httpx.Client:
     one = browser()
     assert send(one, "/login", name="owner", password=PASSWORD).headers["location"] == "/"
     return one
+
+
+@pytest.fixture
+def viewer(inside: httpx.Client, browser: Browser, world: World) -> httpx.Client:
+    """A browser in which somebody is logged in who may look but not change."""
+    with world.engine.begin() as conn:
+        (owner,) = conn.execute(select(user_t)).mappings().all()
+        conn.execute(insert(user_t).values({**owner, "id": None, "name": "guest", "role": "viewer"}))
+    one = browser()
+    assert send(one, "/login", name="guest", password=PASSWORD).headers["location"] == "/"
+    return one
+
+
+def words(page: httpx.Response) -> str:
+    """What a reader sees, without tags."""
+    return " ".join(unescape(re.sub(r"<[^>]+>", " ", page.text)).split())
 
 
 def send(one: httpx.Client, path: str, source: str | None = None, **fields: str) -> httpx.Response:

@@ -22,8 +22,15 @@ def slugs() -> tuple[str, ...]:
 
 
 def faults() -> Iterator[str]:
-    """What is wrong with the user's own files, in words."""
+    """What is wrong with the user's own files, providers and profiles of statements, in words."""
+    from tracker.statements.profiles import shelf
+
     yield from filter(None, (_fault(file.stem) for file in folder.files()))
+    for slug in sorted(shelf.own_slugs()):
+        try:
+            shelf.find(slug)
+        except ConfigError as error:
+            yield str(error)
 
 
 def forget() -> None:
@@ -43,9 +50,13 @@ def _installed() -> frozenset[str]:
 
 def knows(slug: str) -> bool:
     """Whether there is a provider, or a profile of statements, with this slug that can be used."""
-    from tracker.statements.profiles import shelf
-
-    return slug in _installed() or slug in shelf.slugs() or bool(folder.file_of(slug) and not _fault(slug))
+    if slug in _installed():
+        return True
+    try:
+        find(slug)
+    except (ConfigError, UsageError):
+        return False
+    return True
 
 
 def find(slug: str) -> Connector:

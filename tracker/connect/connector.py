@@ -143,18 +143,23 @@ class Discover(msgspec.Struct, frozen=True, kw_only=True):
     """A list of what a key can see, so that a user need not know ids: `what` names it, in the plural.
 
     `fills` is the credential or option that an id is for; such a credential may still be missing when the provider is
-    asked. Ids that only help to recognise something (programmes) fill nothing. Not for a provider whose refresh tokens
-    rotate: asking before there is a connection would use one up.
+    asked. Ids that only help to recognise something (programmes) fill nothing; an id without `title` says all itself.
+    The other words are those of `Resource`; what a `body` needs stands in `params`. Not for a provider whose refresh
+    tokens rotate: asking before there is a connection would use one up.
     """
 
     what: str
     path: str
     id: Field
-    title: Field
+    title: Field | None = None
     rows: str = ""
     params: Mapping[str, str] = {}
     paging: Pager = single_page
     fills: str = ""
+    method: Literal["GET", "POST"] = "GET"
+    body: Callable[[Mapping[str, str]], bytes] | None = None
+    content_type: str = "application/json"
+    convert: Callable[[bytes], bytes] | None = None
 
 
 class Connector(msgspec.Struct, frozen=True, kw_only=True):

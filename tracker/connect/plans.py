@@ -29,10 +29,10 @@ class Leg(msgspec.Struct, frozen=True, kw_only=True):
     """One listing to walk.
 
     `key` names it the same way every time, for page digests and for resuming. `begin` is merged into the state where it
-    says nothing yet, with the first page; `done` when the leg is finished. `window`: rows earned inside it that no
-    longer come are withdrawn; `snapshot`: the same for every row of the resource. `stop_before`: leave off at a
-    page of known rows that are older. `single`: the answer is one row. `payout`: the payout whose earnings the leg
-    lists; it stands in each row under "$payout".
+    says nothing yet, with the first page; `done` when the leg is finished, where an empty value forgets a name.
+    `window`: rows earned inside it that no longer come are withdrawn; `snapshot`: the same for every row of the
+    resource. `stop_before`: leave off at a page of known rows that are older. `single`: the answer is one row.
+    `payout`: the payout whose earnings the leg lists; it stands in each row under "$payout".
     """
 
     key: str
@@ -138,34 +138,61 @@ class Windows(msgspec.Struct, frozen=True, kw_only=True):
     replace: bool = False
 
     def legs(self, state: State, when: When, known: Known, read: Read) -> Iterator[Leg]:
-        followers = {_through(axis): iso_z(when.now) for axis in self.axes if not axis.backfill}
-        for axis in self.axes:
-            through = state.get(_through(axis))
-            if through is None and not axis.backfill:
-                continue  # its place is set with the first page of the axis that reads the past
-            ahead = _ahead(through, axis.overlap, when.now)
-            fresh = through is None or when.again or ahead
-            start = when.since if fresh else datetime.fromisoformat(str(through)) - axis.overlap
-            form = axis.form or self.form
-            floor = when.now - axis.memory if axis.memory else datetime.min.replace(tzinfo=UTC)
-            for number, (low, high) in enumerate(windows(max(start, floor), when.now, self.days, aligned=fresh)):
-                yield Leg(
-                    key=f"{axis.name}:{iso_z(low) if fresh else f'recent:{number}'}",
-                    params={
-                        axis.since: form(max(low, floor) - timedelta(seconds=axis.exclusive)),
-                        **({axis.until: form(high)} if axis.until else {}),
-                        **axis.params,
-                    },
-                    begin=followers,
-                    done={_through(axis): max(iso_z(high), "" if ahead else through or "")},
-                    window=(low, high) if self.replace else None,
-                )
+        # What is furthest behind comes first, so that runs which are always cut short at one place come to every axis.
+        for axis in sorted(self.axes, key=lambda axis: state.get(_through(axis), "")):
+            yield from self._legs(axis, state, when)
         if self.reread:
             yield from _open(self.reread, state, known)
+
+    def _legs(self, axis: Axis, state: State, when: When) -> Iterator[Leg]:
+        through = state.get(_through(axis))
+        if through is None and not axis.backfill:
+            return  # its place is set with the first page of the axis that reads the past
+        if _ahead(through, axis.overlap, when.now):
+            through = None
+        usual = datetime.fromisoformat(through) - axis.overlap if through else when.since
+        fresh = through is None or when.again
+        start, begun = (when.since, when.now) if fresh else _cut_short(axis, state, when.now) or (usual, when.now)
+        form = axis.form or self.form
+        floor = when.now - axis.memory if axis.memory else datetime.min.replace(tzinfo=UTC)
+        for number, (low, high) in enumerate(windows(max(start, floor), when.now, self.days, aligned=fresh)):
+            done = {_through(axis): max(iso_z(min(high, begun)), through or "")}
+            if high < when.now:
+                done[_reached(axis)] = f"{iso_z(high)}/{iso_z(begun)}"
+            elif number or _reached(axis) in state:
+                done[_reached(axis)] = ""
+            yield Leg(
+                key=f"{axis.name}:{iso_z(low) if fresh else f'recent:{number}'}",
+                params={
+                    axis.since: form(max(low, floor) - timedelta(seconds=axis.exclusive)),
+                    **({axis.until: form(high)} if axis.until else {}),
+                    **axis.params,
+                },
+                begin={_through(one): iso_z(when.now) for one in self.axes if not one.backfill},
+                # A part that the user asked for tells nothing about what lies before it and is not known yet.
+                done={} if when.again and when.since > usual else done,
+                window=(low, high) if self.replace else None,
+            )
 
 
 def _through(axis: Axis) -> str:
     return f"through:{axis.name}"
+
+
+def _reached(axis: Axis) -> str:
+    return f"reached:{axis.name}"
+
+
+def _cut_short(axis: Axis, state: State, now: datetime) -> tuple[datetime, datetime] | None:
+    """Where the windows that a run did not come to begin, and when it began; None where the last one came to all.
+
+    Its successor goes on there, or windows that are read again every time would begin anew for ever. What it did read
+    is known as of its beginning, so the place that the axis is in the end is not later than that.
+    """
+    reached, _, begun = state.get(_reached(axis), "").partition("/")
+    if not begun or (start := datetime.fromisoformat(reached)) >= now:
+        return None
+    return start, datetime.fromisoformat(begun)
 
 
 def _ahead(through: str | None, overlap: timedelta, now: datetime) -> bool:
@@ -368,3 +395,21 @@ class ChangeFeed(msgspec.Struct, frozen=True, kw_only=True):
         if not isinstance(found, str) or not found or not found.replace("_", "").replace("-", "").isalnum():
             raise DataError(f"an event of the change feed has no id at {self.id!r}")
         return found
+
+
+# --- again ---
+
+
+def rewound(plan: Plan, state: State, start: datetime) -> dict[str, str]:
+    """The state with which a plan reads again what came since `start`, and misses nothing that came meanwhile.
+
+    A list that is read from its newest row back knows no other start than its first one, and a feed of changes may lack
+    just what was missed. What a run that was cut short had come to is forgotten.
+    """
+    state = {name: value for name, value in state.items() if name.partition(":")[0] != "reached"}
+    if isinstance(plan, NewestFirst | ChangeFeed):
+        return {name: value for name, value in state.items() if name != "through"}
+    earliest = iso_z(start)
+    return {
+        name: min(value, earliest) if name.partition(":")[0] == "through" else value for name, value in state.items()
+    }

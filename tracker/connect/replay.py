@@ -78,10 +78,10 @@ def load(text: bytes) -> Sample:
 class MemoryTokens:
     """Tokens that live as long as the process: for samples and for tests. Without `http` none can be asked for."""
 
-    def __init__(self, now: datetime, http: requests.Session | None = None) -> None:
+    def __init__(self, now: datetime, http: requests.Session | None = None, limits: Limits | None = None) -> None:
         self.now = now
         self.stored: dict[str, str] = {}
-        self._http = http
+        self._http, self._limits = http, limits or Limits()
 
     def save(self, values: dict[str, str]) -> None:
         self.stored = values
@@ -89,7 +89,7 @@ class MemoryTokens:
     def post(self, url: str, form: Mapping[str, str], headers: Mapping[str, str]) -> Mapping[str, Any]:
         if self._http is None:
             raise UnexpectedData("there is nobody here to ask for tokens.")
-        return post_form(self._http, Limits(), url, form, headers)
+        return post_form(self._http, self._limits, url, form, headers)
 
 
 class _Known:
@@ -177,7 +177,7 @@ def replay(connector: Connector, sample: Sample) -> Iterator[str]:
             state.update(leg.done)
     except ProviderError as error:
         yield _line({"error": type(error).__name__, "message": str(error)})
-    yield _line({"state": dict(sorted(state.items()))})
+    yield _line({"state": {name: value for name, value in sorted(state.items()) if value}})
     for exchange in adapter.left:
         yield _line({"never asked for": msgspec.to_builtins(exchange.request)})
 

@@ -51,6 +51,8 @@ class Adtraction:
         parts = request.path.strip("/").split("/")
         if request.method == "POST" and parts == ["v2", "partner", "transactions"]:
             return self._transactions(request, now)
+        if request.method == "GET" and parts == ["v2", "partner", "approvedchannels"]:
+            return as_json(200, [{"channelId": 1535345, "channelName": "Pfadpapier"}])
         if request.method == "GET" and parts[:3] == ["v2", "partner", "payments"] and len(parts) == 4:
             return self._payments(parts[3], now)
         return _told(404, "Not found")

@@ -1,6 +1,7 @@
 """ClickBank's orders API as the sandbox plays it: JSON made of XML, pages by a header, refunds as rows of their own.
 
-Source of the shapes and rules: support.clickbank.com, "Orders API", and the notes of open clients on limits and JSON.
+Source of the shapes and rules: support.clickbank.com, "Orders API", and the notes of open clients on limits, JSON and
+the accounts that a key sees.
 """
 
 from collections.abc import Iterator, Mapping
@@ -45,6 +46,8 @@ class ClickBank:
     def answer(self, request: Request, now: datetime) -> Answer:
         if request.headers.get("authorization") != self._keys["api_key"]:
             return _refused("The API key is not valid or lacks the role API Order Read")
+        if request.path == "/rest/1.3/quickstats/accounts":
+            return as_json(200, {"accountData": {"nickName": "pfadpapier"}})
         if request.path != "/rest/1.3/orders2/list":
             return _refused("No such resource")
         if "json" not in request.headers.get("accept", ""):
@@ -111,7 +114,8 @@ def _row(sale: NetworkSale, receipt: str, number: int, kind: str, at: datetime, 
         "role": "AFFILIATE",
     }
     if sale.programme.renewal:
-        line |= {"rebillAmount": sale.sale, "processedPayments": number, "futurePayments": 999}
+        endless = 1 if sale.programme.renewal == "month" else 999  # how a plan without an end is written, is not told
+        line |= {"rebillAmount": sale.sale, "processedPayments": number, "futurePayments": endless}
     return {
         "transactionTime": at.astimezone(_PACIFIC).isoformat(timespec="seconds"),
         "receipt": receipt,

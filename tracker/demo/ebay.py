@@ -125,8 +125,8 @@ def changes(sale: NetworkSale, now: datetime) -> Iterator[dict[str, Any]]:
 def _click(now: datetime) -> dict[str, Any]:
     """What the report also lists, without money."""
     at = _local(now - LAG)
-    ids = {"EpnTransactionId": f"c{int(now.timestamp())}", "EventDate": at, "UpdateDate": at}
-    return ids | {"EventName": "Click", "Status": "Approved", "Sales": "0.00", "Earnings": "0.00"}
+    times = {"EpnTransactionId": "", "EventDate": at, "UpdateDate": at}
+    return times | {"EventName": "Click", "Status": "Approved", "Sales": "0.00", "Earnings": "0.00"}
 
 
 def _local(at: datetime) -> str:

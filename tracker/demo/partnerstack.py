@@ -91,7 +91,7 @@ def reward(sale: NetworkSale, now: datetime) -> dict[str, Any]:
         "customer": {
             "created_at": unix(sale.clicked) * 1000,
             "email": f"reader-{customer}@people.example",
-            "key": f"cus_{customer}",
+            "key": f"reader-{customer}@people.example" if programme.id % 2 else f"cus_{customer}",
             "name": f"Reader {customer}",
             "sub_ids": [sale.sub_id] if sale.sub_id else [],
         },

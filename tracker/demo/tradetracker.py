@@ -73,6 +73,11 @@ class TradeTracker:
                 return self._conversions(given, now)
             if operation == "getPayments":
                 return self._payments(given, now)
+            if operation == "getAffiliateSites":
+                site = f"<ID>{self._keys['affiliate_site_id']}</ID><name>Pfadpapier</name>"
+                return _listed(operation, "affiliateSites", f"<item>{site}<URL>https://pfadpapier.example</URL></item>")
+            if operation == "getCampaigns":
+                return self._campaigns(given)
         except ValueError:
             return _fault("SOAP-ENV:Client", "Invalid option")
         return _fault("SOAP-ENV:Client", f"Procedure '{operation}' not present")
@@ -110,6 +115,15 @@ class TradeTracker:
         ]
         page = written(found[skip : skip + limit], now)
         return _listed("getConversionTransactions", "conversionTransactions", page)
+
+    def _campaigns(self, given: Mapping[str, str]) -> Answer:
+        if given.get("affiliateSiteID") != self._keys["affiliate_site_id"]:
+            return _fault("SOAP-ENV:Client", "Unknown affiliate site")
+        found = {sale.programme.id: sale.programme.name for sale in self._sales}
+        if given.get("assignmentStatus") not in ("", None, "accepted"):
+            found = {}
+        items = (f"<item><ID>{number}</ID><name>{escape(name)}</name></item>" for number, name in sorted(found.items()))
+        return _listed("getCampaigns", "campaigns", "".join(items))
 
     def _payments(self, given: Mapping[str, str], now: datetime) -> Answer:
         low, high = (_time(given.get(f"billDate{end}")) for end in ("From", "To"))

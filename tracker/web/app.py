@@ -9,14 +9,16 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import PlainTextResponse, Response
 from fastapi.staticfiles import StaticFiles
 from jinja2 import Environment, PackageLoader, StrictUndefined
+from sqlalchemy.exc import DBAPIError
 from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
 from starlette.requests import cookie_parser
 
 from tracker import accounts
 from tracker.connections import Deps
-from tracker.errors import TrackerError, UsageError
+from tracker.errors import TrackerError
 from tracker.settings import Settings
+from tracker.store.database import explained
 from tracker.web import entry, inbound
 from tracker.web.guard import Guard
 from tracker.web.pages import (
@@ -31,7 +33,7 @@ from tracker.web.pages import (
     streams,
     subscriptions,
 )
-from tracker.web.site import SESSION, LogIn, NotThere, OwnersOnly, Site, Stale, go, show, speech
+from tracker.web.site import SESSION, LogIn, NotThere, OwnersOnly, Site, Stale, deps_of, go, show, speech
 
 log = structlog.get_logger()
 _STATIC = Path(__file__).parent / "static"
@@ -56,8 +58,8 @@ def make_app(deps: Deps, *, setup_token: str | None = None) -> FastAPI:
     app.add_exception_handler(NotThere, _http)
     app.add_exception_handler(RequestValidationError, _unreadable)
     app.add_exception_handler(HTTPException, _http)
-    app.add_exception_handler(UsageError, _usage)
-    app.add_exception_handler(TrackerError, _trouble)
+    app.add_exception_handler(TrackerError, _refused)
+    app.add_exception_handler(DBAPIError, _trouble)
     return app
 
 
@@ -109,8 +111,10 @@ def _unreadable(request: Request, error: Exception) -> Response:
     return _message(request, 400, say("This cannot be read"), say("Go back and try again."))
 
 
-def _usage(request: Request, error: Exception) -> Response:
+def _refused(request: Request, error: Exception) -> Response:
     """What is wrong with what was asked, in the words of the part that found it."""
+    if isinstance(error.__cause__, DBAPIError):
+        return _trouble(request, error)
     return _message(request, 400, speech(request)._("This cannot be done"), str(error))
 
 
@@ -128,5 +132,6 @@ def _http(request: Request, error: Exception) -> Response:
 
 def _trouble(request: Request, error: Exception) -> Response:
     """Mostly the database: busy, full or away. What is wrong with it is for the log alone."""
-    log.error("page failed", why=str(error))
+    told = explained(error, deps_of(request).engine) if isinstance(error, DBAPIError) else error
+    log.error("page failed", why=str(told))  # never with the statement's values
     return PlainTextResponse("The ledger cannot be reached just now. Try again soon.\n", 503, {"Retry-After": "30"})
