@@ -72,6 +72,68 @@ def test_what_was_paid_out_before_it_was_first_seen_and_declined_is_reversed(led
     assert ledger.earnings()["c1"].status == "reversed"
 
 
+def approved(world: World, day: str, **more: Any) -> tuple[Any, Any]:
+    """Sync a commission that a provider calls approved on the day; answers the day and the month that it has then."""
+    put(world, status="approved", validated=f"{day}T12:00:00Z", **more)
+    sync(world)
+    found = world.earnings()["c1"]
+    return found.validated_at and f"{found.validated_at:%Y-%m-%d}", found.approved_month
+
+
+def test_an_approved_earning_stays_in_its_month_when_it_changes_later(world: World) -> None:
+    world.add("network")
+    put(world, validated="2026-03-01T12:00:00Z")
+    sync(world)
+    assert approved(world, "2026-04-20") == ("2026-04-20", 202604)
+    assert approved(world, "2026-06-14", settlement="paid") == ("2026-04-20", 202604)
+    assert approved(world, "2026-06-15", net="11.00") == ("2026-04-20", 202604)
+    assert world.ask("select approved_month, paid_month, net from monthly_income") == [(202604, 202606, 11_000_000)]
+
+
+def test_what_was_approved_from_the_start_without_a_day_stays_in_the_month_that_it_was_earned(ledger: World) -> None:
+    ledger.add("network")
+    put(ledger, status="approved", at="2026-05-20T12:00:00Z")
+    sync(ledger)
+    assert approved(ledger, "2026-06-14", settlement="paid") == (None, 202605)
+
+
+@pytest.mark.parametrize("between", ["pending", "declined"])
+def test_what_is_approved_anew_is_in_the_month_of_that(ledger: World, between: str) -> None:
+    ledger.add("network")
+    approved(ledger, "2026-04-20")
+    put(ledger, status=between)
+    sync(ledger)
+    assert approved(ledger, "2026-06-10") == ("2026-06-10", 202606)
+
+
+def test_what_vanished_and_came_back_is_in_the_month_in_which_it_was_approved(ledger: World) -> None:
+    ledger.add("ads")
+    row = earning("d1", kind="ad_revenue", status="approved", validated="2026-05-20T12:00:00Z")
+    ledger.provider.put("/days", row)
+    sync(ledger, "ads")
+    del ledger.provider.shelves["/days"]["d1"]
+    sync(ledger, "ads")
+    assert ledger.earnings()["d1"].status == "reversed"
+    ledger.provider.put("/days", row | {"validated": "2026-06-15T08:00:00Z"})
+    sync(ledger, "ads")
+    assert (ledger.earnings()["d1"].status, ledger.earnings()["d1"].approved_month) == ("approved", 202605)
+
+
+def test_what_was_approved_before_its_planned_day_is_approved_when_that_was_first_seen(world: World) -> None:
+    world.add("network")
+    put(world, validated="2026-08-01T12:00:00Z")
+    sync(world)
+    assert approved(world, "2026-08-01") == ("2026-06-15", 202606)
+    assert world.earnings()["c1"].validated_at == START + timedelta(hours=1)
+    assert approved(world, "2026-09-01", net="11.00") == ("2026-06-15", 202606)
+
+
+def test_nothing_is_approved_before_it_was_earned(ledger: World) -> None:
+    """A provider's clock may be ahead, by a time zone that it does not tell for instance."""
+    ledger.add("network")
+    assert approved(ledger, "2026-06-17", at="2026-06-16T20:00:00Z") == ("2026-06-16", 202606)
+
+
 def test_every_change_of_status_settlement_and_amount_is_written_down(world: World) -> None:
     world.add("network")
     put(world)

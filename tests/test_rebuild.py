@@ -13,13 +13,14 @@ from sqlalchemy import update
 from tests import pretend
 from tests.pretend import START, contract, earning
 from tests.world import World
-from tracker import streams
+from tracker import rules, streams
 from tracker.connect import catalog
 from tracker.connect.connector import Make
 from tracker.connect.fields import money, one_of, text
 from tracker.errors import UnexpectedData, UsageError
 from tracker.rebuild import Rebuilt, rebuild
 from tracker.records import Status, Subscription
+from tracker.rules import Rule
 from tracker.store import rollup
 from tracker.store.writes import connection_t, earning_t
 
@@ -164,6 +165,37 @@ def test_the_day_a_payment_was_first_seen_survives(world: World) -> None:
     assert world.earnings("network")["c0"].paid_at == seen
 
 
+def test_the_month_in_which_something_was_approved_survives(world: World) -> None:
+    world.add("network")
+    world.add("ads")
+    told = {
+        "paid": [("pending", "2026-03-02"), ("approved", "2026-05-02"), ("approved", "2026-06-15")],
+        "anew": [("approved", "2026-03-02"), ("declined", "2026-05-02"), ("approved", "2026-06-15")],
+        "plan": [("pending", "2026-09-02"), ("approved", "2026-09-02"), ("approved", "2026-10-02")],
+    }
+    day = earning("d1", kind="ad_revenue", status="approved")
+    for number in range(3):
+        for name, words in told.items():
+            status, validated = words[number]
+            row = earning(name, status=status, validated=f"{validated}T00:00:00Z", net=f"{number + 1}.00")
+            world.provider.put("/commissions", row | {"updated": world.now.strftime("%Y-%m-%dT%H:%M:%SZ")})
+        world.provider.put("/days", day | {"validated": f"2026-0{number + 3}-01T00:00:00Z"})
+        if number == 1:
+            world.provider.shelves["/days"].clear()
+        for slug in ("network", "ads"):
+            assert world.sync(slug).outcome == "ok"
+        world.later(hours=1)
+    before = world.dump("earning", "monthly_income")
+    months = {name: row.approved_month for name, row in world.earnings().items()}
+    assert months == {"paid": 202605, "anew": 202606, "plan": 202606, "d1": 202603}
+    with world.engine.begin() as conn:  # as it was written by a version that took the newest day
+        conn.execute(update(earning_t).values(validated_at=START + timedelta(days=90), approved_month=202609))
+    for slug in ("network", "ads"):
+        rebuilt(world, slug)
+    assert world.dump("earning", "monthly_income") == before
+    assert all(rebuilt(world, slug).nothing for slug in ("network", "ads"))
+
+
 def test_payouts_still_settle_their_earnings_and_are_not_read_again(world: World) -> None:
     fill(world)
     rebuilt(world, "bank")
@@ -207,7 +239,7 @@ def test_a_corrected_subscription_is_no_movement(world: World, corrected: Any) -
 def test_the_users_decisions_stay(world: World) -> None:
     fill(world)
     streams.add_stream(world.deps, "Mine")
-    streams.add_rule(world.deps, "Mine", {"program": "p1"}, connection="network")
+    rules.save(world.deps, Rule(stream="mine", program="p1", connection="network"))
     streams.override(world.deps, "network/c2", recurrence="recurring", stream="Mine")
     before = world.dump("earning", "stream", "stream_rule")
     assert rebuilt(world, "network").nothing

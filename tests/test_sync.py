@@ -6,16 +6,17 @@ import sys
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from sqlalchemy import event, insert, update
 
-from tests.pretend import START, contract, earning
+from tests.pretend import START, Asked, Reply, contract, earning
 from tests.world import World, dead_process
 from tracker.connect.plans import iso_z
 from tracker.errors import UsageError
 from tracker.store.writes import connection_t, run_t
-from tracker.sync import Progress
+from tracker.sync import Progress, sync
 
 PATHS = {"bank": "/movements", "feed": "/sales", "network": "/commissions", "changes": "/charges", "shop": "/orders"}
 
@@ -178,7 +179,7 @@ from tests.world import *
 from tracker.connections import Deps
 deps = Deps(engine=open_engine({world.deps.settings.database_url!r}), settings=Settings(data_dir={str(world.folder)!r},
     currency="EUR", time_zone="Europe/Berlin", database_url={world.deps.settings.database_url!r}, backfill_months=2),
-    vault=None, pace=Unhurried(), now=lambda: START)
+    vault=None, pace=Unhurried(), now=lambda: START, http=lambda: http_session(allow_private=True))
 deps.vault = Vault.open(deps.settings)
 sync(deps, 1, progress=lambda told: os.kill(os.getpid(), 9) if told.rows >= 5 else None)
 """
@@ -188,6 +189,23 @@ sync(deps, 1, progress=lambda told: os.kill(os.getpid(), 9) if told.rows >= 5 el
     report = world.sync("network")  # at once: the process that held the lease is gone
     assert (report.outcome, len(world.earnings())) == ("ok", 9)
     assert world.ask("select outcome, error from sync_run order by id") == [("failed", "Killed"), ("ok", None)]
+
+
+def test_a_run_says_how_far_it_is_while_it_goes_on(world: World) -> None:
+    row = world.add("network")
+    commissions(world, 9)
+    seen: list[tuple[Any, ...]] = []
+
+    def look(step: Progress) -> None:
+        seen.extend(world.ask("select pages, rows, new, outcome from sync_run"))
+        world.later(seconds=2)
+
+    sync(world.deps, row.id, progress=look)
+    assert seen[0] == (0, 0, 0, "running")
+    assert (counts := [rows for _, rows, *_ in seen]) == sorted(counts)
+    assert max(counts) > 0
+    assert {outcome for *_, outcome in seen} == {"running"}
+    assert world.ask("select rows, new, outcome from sync_run") == [(9, 9, "ok")]
 
 
 def test_a_dead_process_does_not_keep_its_lease(world: World) -> None:
@@ -251,6 +269,31 @@ def test_ctrl_c_is_recorded_and_the_next_sync_goes_on(ledger: World) -> None:
     assert (outcome, message) == ("failed", "interrupted. The next sync goes on from here.")
     assert ledger.sync("network").outcome == "ok"
     assert len(ledger.earnings()) == 7
+
+
+# --- cut short ---
+
+
+def test_runs_that_are_throttled_at_the_same_call_each_time_come_to_the_newest_row(ledger: World) -> None:
+    left = 1
+
+    def answer(asked: Asked) -> Reply:
+        nonlocal left
+        left -= 1
+        return ledger.provider.listing(asked) if left >= 0 else Reply(b"", 429, {"Retry-After": "86400"})
+
+    ledger.add("ads")
+    assert ledger.sync("ads").outcome == "ok"
+    ledger.later(days=45)  # six windows of ten days, the first nine of which are read again each time
+    ledger.provider.put("/days", earning("new", ledger.now - timedelta(hours=2), kind="ad_revenue"))
+    ledger.provider.answers["/days"] = answer
+    outcomes = []
+    for _ in range(6):
+        left = 1  # a run gets one answer and is then told to wait
+        outcomes.append(ledger.sync("ads").outcome)
+        ledger.later(minutes=10)
+    assert outcomes == ["failed"] * 5 + ["ok"]
+    assert "new" in ledger.earnings()
 
 
 # --- the clock ---

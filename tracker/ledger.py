@@ -256,8 +256,10 @@ def earning_row(book: Book, resource: str, key: str, record: records.Earning, be
     row["fresh"] = True
     row["reporting_net"], row["rate_day"] = convert(book, record)
     row["earned_month"] = month_of(record.earned_at, book.zone)
-    validated = row["validated_at"] or record.earned_at
     approved = row["status"] in (Status.APPROVED, Status.REVERSED)
+    if approved and row["validated_at"] is not None:  # a planned day, of what was approved before it came
+        row["validated_at"] = min(row["validated_at"], max(book.now, record.earned_at))
+    validated = row["validated_at"] or record.earned_at
     row["approved_month"] = month_of(validated, book.zone) if approved else None
     paid = row["settlement"] == Settlement.PAID
     row["paid_month"] = month_of(row["paid_at"] or validated, book.zone) if paid else None
@@ -269,6 +271,9 @@ def _carry_over(book: Book, row: dict[str, Any], before: Any) -> None:
     known = before.said_status or before.status
     if row["status"] == Status.DECLINED and known in (Status.APPROVED, Status.REVERSED):
         row["status"] = Status.REVERSED
+    returned = known == Status.REVERSED and before.provider_status == "withdrawn"  # nobody had refused it
+    if row["status"] == Status.APPROVED and (known == Status.APPROVED or returned):
+        row["validated_at"] = before.validated_at  # many providers only tell when a row last changed: when it was paid
     if row["settlement"] == Settlement.PAID and row["paid_at"] is None:
         row["paid_at"] = before.paid_at or (book.now if before.settlement != Settlement.PAID else None)
     if book.connector.payouts == "read" and row["payout_ref"] is None and before.payout_ref is not None:

@@ -35,3 +35,6 @@ class Place(msgspec.Struct):
     def begin(self, leg: Leg) -> None:
         for name, value in leg.begin.items():
             self.state.setdefault(name, value)
+
+    def finish(self, leg: Leg) -> None:
+        self.state = {name: value for name, value in {**self.state, **leg.done}.items() if value}

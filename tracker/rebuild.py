@@ -118,7 +118,8 @@ class _Rebuild:
             "earning_past", scratch,
             Column("resource", String, primary_key=True), Column("external_id", String, primary_key=True),
             Column("status", String), Column("said_status", String), Column("settlement", String),
-            Column("paid_at", UtcDateTime), Column("payout_ref", String),
+            Column("validated_at", UtcDateTime), Column("paid_at", UtcDateTime), Column("payout_ref", String),
+            Column("provider_status", String),
             **temporary,
         )  # fmt: skip
         self.scratch = scratch

@@ -42,12 +42,15 @@ from tracker.records import Settlement, Status
 from tracker.store import writes
 from tracker.store.database import database_errors, explained, reading
 from tracker.store.writes import connection_t, earning_t, run_t, state_t
+from tracker.stored import take_up
 
 Outcome = Literal["ok", "partial", "failed"]
 #: A run that somebody stopped is no failure: it stays due.
 INTERRUPTED = UnexpectedData("interrupted.", hint="The next sync goes on from here.")
 #: Seconds between tries to write down how a run ended, when the database went away under it.
 RECORD_AGAIN_S = (1.0, 4.0, 15.0)
+#: How often a run writes down its counts while it goes on.
+TELL = timedelta(seconds=1)
 #: A full list that held fewer rows than this may become empty; a longer one is doubted.
 EMPTY_MAX = 5
 
@@ -108,6 +111,7 @@ def sync(
     now = deps.now()
     with database_errors(deps.engine), deps.engine.begin() as conn:
         lease = schedule.claim(conn, connection_id, now, due_at=due_at)
+        take_up(deps, conn)
         row = conn.execute(select(connection_t).where(connection_t.c.id == connection_id)).one()
         connections.check_synced(row)
         _close_dead_runs(conn, connection_id, now)
@@ -138,7 +142,7 @@ class _Run:
         progress: Callable[[Progress], None],
     ) -> None:  # fmt: skip
         self.deps, self.row, self.lease, self.report, self.progress = deps, row, lease, report, progress
-        self.kept = now  # when the lease was last prolonged
+        self.kept = self.told = now  # when the lease was last prolonged, and the run's counts written down
         self.client: Client = connections.open_client(deps, row)
         self.when = When(now=now, since=since or row.since or _backfill_start(deps, now), again=since is not None)
         with reading(deps.engine) as conn:
@@ -230,7 +234,7 @@ class _Run:
                 itemised = and_(payout_t.c.connection_id == self.row.id, payout_t.c.external_id == leg.payout)
                 conn.execute(update(payout_t).where(itemised).values(itemised_at=self.book.now, settled_as=None))
             place.begin(leg)
-            place.state.update(leg.done)
+            place.finish(leg)
             writes.save_place(
                 conn, self.row.id, resource.name, {"state": place.state, "resume": None, "revision": place.revision}
             )
@@ -326,6 +330,10 @@ class _Run:
     def _tell(self, resource: Resource, leg: Leg) -> None:
         r = self.report
         self.progress(Progress(r.slug, resource.name, leg.key, r.pages, r.rows, r.new, r.changed))
+        if self.deps.now() - self.told >= TELL:  # for who looks on; most runs are over before
+            with self.deps.engine.begin() as conn:
+                conn.execute(update(run_t).where(run_t.c.id == self.book.run_id).values(_counts(r)))
+            self.told = self.deps.now()
 
     # --- after the pages ---
 
@@ -393,10 +401,7 @@ def _finish(
         values |= {"last_error": report.message, "failures": failures}
         if isinstance(trouble, AuthRejected) and not isinstance(trouble, RightMissing):
             values |= {"paused_at": now, "paused_reason": report.message}
-    counts = {
-        name: getattr(report, name)
-        for name in ("outcome", "pages", "rows", "new", "changed", "quarantined", "error", "message")
-    }
+    said = {name: getattr(report, name) for name in ("outcome", "error", "message")}
     for wait_s in (*RECORD_AGAIN_S, None):
         try:
             with deps.engine.begin() as conn:
@@ -408,7 +413,9 @@ def _finish(
                 if at := report.next_sync_at:  # a paused connection keeps the time that it has
                     values["next_sync_at"] = at if pause else schedule.unless_asked(row, at)
                 schedule.release(conn, row.id, lease, values)
-                conn.execute(update(run_t).where(run_t.c.id == run_id).values(finished_at=now, **counts))
+                conn.execute(
+                    update(run_t).where(run_t.c.id == run_id).values(finished_at=now, **said, **_counts(report))
+                )
             return
         except DBAPIError as error:
             if wait_s is None:  # the lease runs out by itself, and the next run closes this one
@@ -417,6 +424,10 @@ def _finish(
                     report.outcome, report.error, report.message = "failed", type(error).__name__, told
                 return
         (deps.sleep or time.sleep)(wait_s)
+
+
+def _counts(report: Report) -> dict[str, int]:
+    return {name: getattr(report, name) for name in ("pages", "rows", "new", "changed", "quarantined")}
 
 
 def _told(trouble: BaseException, engine: Engine) -> str:

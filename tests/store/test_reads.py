@@ -17,7 +17,7 @@ from sqlalchemy import insert
 from tests.rows import Ledger, moment
 from tracker.months import day_of
 from tracker.records import CORRECTIONS, NOT_INCOME, Kind, Recurrence, Settlement, Status
-from tracker.store import reads, rollup, writes
+from tracker.store import reads, rollup, terms, writes
 from tracker.store.database import reading
 from tracker.store.reads import Basis, By
 
@@ -140,6 +140,6 @@ def test_an_offset_holds_until_the_moment_it_is_told_with(
 ) -> None:
     there = ZoneInfo(zone)
     moment = low + span * share
-    told = list(reads.offsets(there, low, low + span))
+    told = list(terms.offsets(there, low, low + span))
     offset = next((offset for until, offset in told if moment < until), told[-1][1])
     assert offset == moment.astimezone(there).utcoffset()

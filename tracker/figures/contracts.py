@@ -9,7 +9,7 @@ help.chartmogul.com (articles 203299912, 4416682609426, 201244842, 207340419), p
 TryGhost/Ghost, `getMRR` in its members repository.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from datetime import datetime, timedelta
 from decimal import Context, Decimal
@@ -248,3 +248,56 @@ def runs_metered(contract: Contract, at: datetime, policy: Policy) -> bool:
         return False
     stop = _stop(state, None, policy)
     return _begin(state, None) <= at and (stop is None or at < stop)
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """From `at` on, a contract or customer is worth `delta` picos a month more."""
+
+    at: datetime
+    currency: str
+    delta: int
+
+
+def customer_of(contract: Contract) -> tuple[bool, str]:
+    """Who pays: contracts of one payer are one customer, a contract without a payer is one of its own."""
+    return (contract.payer is None, contract.subscription if contract.payer is None else contract.payer)
+
+
+def changes_of(contract: Contract, policy: Policy) -> Iterator[Change]:
+    """What `steps` says, as differences."""
+    money, value = "", 0
+    for at, new_money, new_value in steps(contract, policy):
+        if new_money == money:
+            if new_value != value:
+                yield Change(at, money, new_value - value)
+        else:
+            if value:
+                yield Change(at, money, -value)
+            if new_value:
+                yield Change(at, new_money, new_value)
+        money, value = new_money, new_value
+
+
+def merged(changes: Sequence[Change], window: timedelta) -> Iterator[tuple[datetime, list[Change]]]:
+    """Changes in order of time, those within `window` after the first of a group together."""
+    group: list[Change] = []
+    for change in changes:
+        if group and change.at - group[0].at > window:
+            yield group[0].at, group
+            group = []
+        group.append(change)
+    if group:
+        yield group[0].at, group
+
+
+def after(book: Mapping[str, int], group: Iterable[Change]) -> dict[str, int]:
+    """What a customer is worth after some changes; a currency that comes to nothing is gone."""
+    left = dict(book)
+    for change in group:
+        left[change.currency] = left.get(change.currency, 0) + change.delta
+    return {money: value for money, value in left.items() if value}
+
+
+def from_picos(picos: int) -> Decimal:
+    return Decimal(picos).scaleb(-12, WIDE)

@@ -18,7 +18,7 @@ class Slice(NamedTuple):
 
     month: int  # 202606
     group: str | None  # None: the provider does not say
-    verdict: str  # "counted", or the column that they stand in
+    verdict: str  # "counted", the column that they stand in, or "cost"
     recurrence: str | None  # of what is counted
     earnings: int
     amount: Decimal | None  # in the report's currency
@@ -59,6 +59,16 @@ class Unconverted:
 
 
 @dataclass(slots=True)
+class Cost:
+    """What the user owes others for a month, or has paid them: below zero, and in no income."""
+
+    month: int
+    currency: str  # the report's, or their own where no rate is known
+    amount: Decimal = _ZERO
+    earnings: int = 0
+
+
+@dataclass(slots=True)
 class Tabulated:
     rows: list[IncomeRow] = field(default_factory=list)
     unconverted: list[Unconverted] = field(default_factory=list)
@@ -86,6 +96,17 @@ def tabulate(slices: Iterable[Slice]) -> Tabulated:
         row.earnings += part.earnings if counted else 0
     ordered = sorted(rows.values(), key=lambda row: (row.month, row.group is None, (row.group or "").casefold()))
     return Tabulated(ordered, [lost[currency] for currency in sorted(lost)])
+
+
+def owed(costs: Iterable[Slice], currency: str) -> list[Cost]:
+    """Costs by month and currency, in that order; `currency` is that of the slices' amounts."""
+    found: dict[tuple[int, str], Cost] = {}
+    for part in costs:
+        known = part.currency if part.amount is None else currency
+        cost = found.setdefault((part.month, known), Cost(part.month, known))
+        cost.amount += part.net if part.amount is None else part.amount
+        cost.earnings += part.earnings
+    return [found[key] for key in sorted(found)]
 
 
 def summed(rows: Iterable[IncomeRow]) -> IncomeRow:

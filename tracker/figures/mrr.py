@@ -9,7 +9,7 @@ holds to the last digit, per customer and in total. Rounding to cents is left to
 """
 
 from bisect import bisect_left
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from decimal import ROUND_HALF_UP, Decimal
@@ -17,7 +17,21 @@ from enum import StrEnum
 from fractions import Fraction
 from typing import TypeVar
 
-from tracker.figures.contracts import DEFAULT, WIDE, Brief, Contract, Policy, runs_metered, steps
+from tracker.figures.contracts import (
+    DEFAULT,
+    WIDE,
+    Brief,
+    Change,
+    Contract,
+    Policy,
+    after,
+    changes_of,
+    customer_of,
+    from_picos,
+    merged,
+    runs_metered,
+    steps,
+)
 from tracker.money import decimals
 
 _MOMENT = timedelta(microseconds=1)
@@ -149,14 +163,14 @@ def mrr_at(contracts: Iterable[Contract], at: datetime, *, currency: str, rate: 
         metered += runs_metered(contract, at, policy)
         if value:
             counted += 1
-            for book in (native, books.setdefault(_customer(contract), {})):
+            for book in (native, books.setdefault(customer_of(contract), {})):
                 book[money] = book.get(money, 0) + value
     total, left_out = _settled(currency, rate, lambda worth: sum(worth.of(book, at.date()) for book in books.values()))
     return Mrr(
         at=at,
         currency=currency,
-        total=_decimal(total),
-        by_currency={money: _decimal(native[money]) for money in sorted(native)},
+        total=from_picos(total),
+        by_currency={money: from_picos(native[money]) for money in sorted(native)},
         customers=len(books),
         customers_unconverted=sum(left_out.issuperset(book) for book in books.values()),
         contracts=counted,
@@ -183,9 +197,9 @@ def movements(
     """
     if since >= until:
         raise ValueError("a period ends after it starts")
-    changes: dict[tuple[bool, str], list[_Change]] = {}
+    changes: dict[tuple[bool, str], list[Change]] = {}
     for contract in contracts:
-        changes.setdefault(_customer(contract), []).extend(_changes(contract, policy))
+        changes.setdefault(customer_of(contract), []).extend(changes_of(contract, policy))
     for own in changes.values():
         own.sort(key=lambda change: change.at)
 
@@ -228,43 +242,6 @@ def rounded(amount: Decimal, currency: str) -> Decimal:
 
 
 # What one customer did.
-
-
-@dataclass(frozen=True, slots=True)
-class _Change:
-    at: datetime
-    currency: str
-    delta: int
-
-
-def _customer(contract: Contract) -> tuple[bool, str]:
-    return (contract.payer is None, contract.subscription if contract.payer is None else contract.payer)
-
-
-def _changes(contract: Contract, policy: Policy) -> Iterator[_Change]:
-    money, value = "", 0
-    for at, new_money, new_value in steps(contract, policy):
-        if new_money == money:
-            if new_value != value:
-                yield _Change(at, money, new_value - value)
-        else:
-            if value:
-                yield _Change(at, money, -value)
-            if new_value:
-                yield _Change(at, new_money, new_value)
-        money, value = new_money, new_value
-
-
-def _merged(changes: Sequence[_Change], window: timedelta) -> Iterator[tuple[datetime, list[_Change]]]:
-    """Changes in order of time, those within `window` after the first of a group together."""
-    group: list[_Change] = []
-    for change in changes:
-        if group and change.at - group[0].at > window:
-            yield group[0].at, group
-            group = []
-        group.append(change)
-    if group:
-        yield group[0].at, group
 
 
 class _Worth:
@@ -323,7 +300,7 @@ class _Ledger:
     def of(
         cls,
         key: tuple[bool, str],
-        changes: Sequence[_Change],
+        changes: Sequence[Change],
         since: datetime,
         until: datetime,
         worth: _Worth,
@@ -333,14 +310,14 @@ class _Ledger:
         first, last = (bisect_left(changes, edge, key=lambda change: change.at) for edge in (since, until))
         book: dict[str, int] = {}  # only what is not zero, so that an empty book is a customer who does not pay
         known = False
-        for _, group in _merged(changes[:first], policy.merge_within):
-            book = _after(book, group)
+        for _, group in merged(changes[:first], policy.merge_within):
+            book = after(book, group)
             known = known or bool(book)
         day = (since - _MOMENT).date()
         ledger.start, ledger.paying_at_start = worth.of(book, day), bool(book)
         ledger.currencies.update(book)
-        for at, group in _merged(changes[first:last], policy.merge_within):
-            was, book, then = book, _after(book, group), at.astimezone(since.tzinfo).date()
+        for at, group in merged(changes[first:last], policy.merge_within):
+            was, book, then = book, after(book, group), at.astimezone(since.tzinfo).date()
             before = worth.of(was, then)
             ledger.fx += before - worth.of(was, day)
             ledger.note(was, book, known, worth.of(book, then) - before)
@@ -378,22 +355,11 @@ class _Ledger:
         )
 
 
-def _after(book: Mapping[str, int], group: Iterable[_Change]) -> dict[str, int]:
-    after = dict(book)
-    for change in group:
-        after[change.currency] = after.get(change.currency, 0) + change.delta
-    return {money: value for money, value in after.items() if value}
-
-
 def _flow(ledgers: Sequence[_Ledger]) -> dict[str, Decimal]:
-    flow = {move.value: _decimal(sum(ledger.moved.get(move, 0) for ledger in ledgers)) for move in Move}
+    flow = {move.value: from_picos(sum(ledger.moved.get(move, 0) for ledger in ledgers)) for move in Move}
     for name in ("start", "fx", "end"):
-        flow[name] = _decimal(sum(getattr(ledger, name) for ledger in ledgers))
+        flow[name] = from_picos(sum(getattr(ledger, name) for ledger in ledgers))
     return flow
-
-
-def _decimal(picos: int) -> Decimal:
-    return Decimal(picos).scaleb(-12, WIDE)
 
 
 def _ratio(part: Decimal, whole: Decimal) -> Decimal | None:

@@ -5,7 +5,7 @@ from datetime import datetime
 from sqlalchemy import UniqueConstraint
 from sqlmodel import Field, SQLModel
 
-from tracker.store.columns import maybe_time, maybe_word, owned_by, row_id, time, word
+from tracker.store.columns import RowId, maybe_time, maybe_word, owned_by, row_id, time, word
 
 
 class User(SQLModel, table=True):
@@ -19,6 +19,7 @@ class User(SQLModel, table=True):
     role: str = word()
     language: str | None = maybe_word(5)  # of the pages; None: what the browser asks for
     seen_at: datetime | None = maybe_time()  # when the overview was last looked at
+    seen_earning: int | None = Field(default=None, sa_type=RowId)  # the newest earning there was then
     created_at: datetime = time()
 
 

@@ -1,17 +1,18 @@
 """The grouped queries that reports are made of: sums come from the database, never from a loop over earnings."""
 
-from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from enum import StrEnum
-from itertools import pairwise
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import Connection, Date, DateTime, Interval, and_, case, cast, func, literal, not_, select, tuple_
+from sqlalchemy import Connection, and_, case, func, literal, not_, or_, select, tuple_
 from sqlalchemy.sql import ColumnElement
 
-from tracker.records import CORRECTIONS, NOT_INCOME, Status
+from tracker.records import CORRECTIONS, NOT_INCOME, Kind, Status
 from tracker.store import rollup, tables
+from tracker.store.terms import COUNTED as COUNTED
+from tracker.store.terms import local_day
+from tracker.store.terms import verdict as verdict
 from tracker.store.writes import connection_t
 from tracker.store.writes import earning_t as e
 
@@ -42,23 +43,12 @@ class Basis(StrEnum):
     PAID = "paid"
 
 
+#: The verdict on approved costs, which stand beside income.
+COST = "cost"
 #: What the roll-up does not know; these reports group the earnings themselves.
 _NOT_ROLLED_UP = frozenset({By.PRODUCT, By.COUNTRY})
-
-COUNTED = "counted"
-
-
-def verdict(t: Any) -> ColumnElement[str]:
-    """Whether an earning (or a row of the roll-up) is in the totals: `counted`, or the first reason why it is not."""
-    return case(
-        (t.c.kind.in_(NOT_INCOME), "not_income"),
-        (t.c.paired, "paired"),
-        (t.c.status == Status.DECLINED, "declined"),
-        (t.c.status == Status.REVERSED, "reversed"),
-        (t.c.estimated, "estimated"),
-        (t.c.status == Status.PENDING, "pending"),
-        else_=COUNTED,
-    )
+#: What the roll-up by day knows.
+_IN_DAYS = frozenset({By.STREAM, By.CONNECTION, By.RECURRENCE})
 
 
 def freshness(conn: Connection) -> dict[str, datetime | None]:
@@ -79,7 +69,8 @@ def income(conn: Connection, by: By, basis: Basis, first: int, last: int) -> lis
 
     What is counted lies in the month of the basis, everything else in the month it was earned. `currency` is None
     where `reporting_net` is known for all earnings of the row. Rows that belong in no column of a report are left out:
-    paired ones, what is no income, and corrections that were undone together with what they correct.
+    paired ones, what is no income, and corrections that were undone together with what they correct. Approved costs are
+    no income either, but have the verdict `cost`, in the month of the basis.
     """
     t = e if by in _NOT_ROLLED_UP else rollup.m
     count = literal(1) if t is e else t.c.earnings
@@ -95,28 +86,56 @@ def income(conn: Connection, by: By, basis: Basis, first: int, last: int) -> lis
 
 def income_by_day(conn: Connection, by: By, basis: Basis, first: int, last: int, zone: ZoneInfo) -> list[Any]:
     """As `income`, but per currency and day earned in the zone, to be converted. `day` is text or a date."""
+    if basis is Basis.EARNED and by in _IN_DAYS and rollup.days_in(conn, zone):
+        return _from_days(conn, by, first, last)
     found = _placed(e, by, basis, first, last, e.c.earned_at).subquery().c.earned_at
     low, high = conn.execute(select(func.min(found), func.max(found))).one()
     if low is None:
         return []
-    day = _local_day(e.c.earned_at, zone, low, high, conn.dialect.name)
+    day = local_day(e.c.earned_at, zone, low, high, conn.dialect.name)
     s = _placed(e, by, basis, first, last, e.c.currency, day.label("day")).subquery().c
     groups = (s.month, s.label, s.verdict, s.recurrence, s.currency, s.day)
     sums = (func.count().label("earnings"), func.sum(s.net).label("net"))
     return list(conn.execute(select(*groups, *sums).group_by(*groups)))
 
 
+def _from_days(conn: Connection, by: By, first: int, last: int) -> list[Any]:
+    d = rollup.d
+    origin, label = _labelled(d, by)
+    s = (
+        select(
+            d.c.earned_month.label("month"),
+            label.label("label"),
+            d.c.verdict,
+            case((d.c.verdict == COUNTED, d.c.recurrence)).label("recurrence"),
+            d.c.currency,
+            d.c.day,
+            d.c.earnings,
+            d.c.net,
+        )
+        .select_from(origin)
+        .where(d.c.earned_month.between(first, last))
+        .subquery()
+        .c
+    )
+    groups = (s.month, s.label, s.verdict, s.recurrence, s.currency, s.day)
+    sums = (func.sum(s.earnings).label("earnings"), func.sum(s.net).label("net"))
+    return list(conn.execute(select(*groups, *sums).group_by(*groups)))
+
+
 def _placed(t: Any, by: By, basis: Basis, first: int, last: int, *more: ColumnElement[Any]) -> Any:
     origin, label = _labelled(t, by)
-    word = verdict(t)
+    cost = t.c.kind == Kind.COST
+    word = case((cost, COST), else_=verdict(t))
     counted = word == COUNTED
-    month = case((counted, t.c[f"{basis}_month"]), else_=t.c.earned_month)
+    month = case((or_(counted, cost), t.c[f"{basis}_month"]), else_=t.c.earned_month)
+    told = or_(t.c.kind.not_in(NOT_INCOME), and_(cost, t.c.status == Status.APPROVED))
     undone = and_(t.c.kind.in_(CORRECTIONS), t.c.status.in_((Status.DECLINED, Status.REVERSED)))
     columns = (month.label("month"), label.label("label"), word.label("verdict"), t.c.net, t.c.reporting_net)
     return (
         select(*columns, case((counted, t.c.recurrence)).label("recurrence"), *more)
         .select_from(origin)
-        .where(~t.c.paired, t.c.kind.not_in(NOT_INCOME), not_(undone), month.between(first, last))
+        .where(~t.c.paired, told, not_(undone), month.between(first, last))
     )
 
 
@@ -135,37 +154,6 @@ def _with_title(origin: Any, t: Any, titles: Any, named: ColumnElement[Any]) -> 
     """Joined with the titles that the provider gave its programs, or products, apart from the earnings."""
     same = and_(titles.c.connection_id == t.c.connection_id, titles.c.external_id == named)
     return origin.outerjoin(titles, same)
-
-
-def _local_day(column: Any, zone: ZoneInfo, low: datetime, high: datetime, dialect: str) -> ColumnElement[Any]:
-    """The day in the zone, worked out alike on both databases: SQLite knows no time zones."""
-
-    def shifted(offset: timedelta) -> ColumnElement[Any]:
-        if dialect == "sqlite":
-            return func.date(column, f"{offset.total_seconds():+.0f} seconds")
-        there = cast(column, DateTime(timezone=True)) + literal(offset, Interval)
-        return cast(func.timezone("UTC", there), Date)
-
-    *before, (_, final) = offsets(zone, low, high)
-    arms = [(column < until, shifted(offset)) for until, offset in before]
-    return case(*arms, else_=shifted(final)) if arms else shifted(final)
-
-
-def offsets(zone: ZoneInfo, low: datetime, high: datetime) -> Iterator[tuple[datetime, timedelta]]:
-    """The zone's offsets from UTC between two moments, each with the moment (to the minute) until which it holds."""
-    span = timedelta(days=1)
-    marks = [low + span * count for count in range((high - low) // span + 2)]
-
-    def offset(moment: datetime) -> timedelta:
-        return moment.astimezone(zone).utcoffset() or timedelta()
-
-    for before, after in pairwise(marks):
-        if offset(before) != offset(after):
-            start = before.astimezone(UTC).replace(second=0, microsecond=0)
-            inside = range((after - start) // timedelta(minutes=1) + 2)
-            until = next(m for count in inside if offset(m := start + timedelta(minutes=count)) != offset(before))
-            yield until, offset(before)
-    yield marks[-1], offset(marks[-1])
 
 
 # --- single earnings and payouts ---
@@ -218,7 +206,8 @@ def payouts(
     """Payouts made from `start` to before `end`, the newest first, each with what is known to be inside.
 
     `inside` and `inside_net` come from the provider's list of items once it is read whole, or from the earnings that
-    the payout was put together from; None where neither tells. A sum over other currencies than the payout's is None.
+    the payout was put together from: 0 where these hold nothing, None where there is neither. A sum over other
+    currencies than the payout's is None.
     """
     p = payout_t
     conditions: list[Any] = []
@@ -247,13 +236,15 @@ def payouts(
     )
     by_list = and_(listed.c.connection_id == p.c.connection_id, listed.c.ref == p.c.external_id)
     whole = and_(p.c.itemised, p.c.itemised_at.is_not(None))
-    same = and_(whole, listed.c.currencies == 1, listed.c.currency == p.c.currency)
+    one_money = and_(listed.c.currencies == 1, listed.c.currency == p.c.currency)
+    same = and_(whole, or_(listed.c.rows.is_(None), one_money))
+    gathered_only = and_(p.c.estimated, ~p.c.itemised)
     query = (
         select(
             p,
             connection_t.c.slug,
-            func.coalesce(case((whole, listed.c.rows)), named.c.rows).label("inside"),
-            func.coalesce(case((same, listed.c.net)), named.c.net).label("inside_net"),
+            _told(whole, listed.c.rows, gathered_only, named.c.rows).label("inside"),
+            _told(same, listed.c.net, gathered_only, named.c.net).label("inside_net"),
         )
         .select_from(
             p.join(connection_t, connection_t.c.id == p.c.connection_id)
@@ -264,6 +255,11 @@ def payouts(
         .order_by(p.c.created_at.desc(), p.c.id.desc())
     )
     return list(conn.execute(query))
+
+
+def _told(listed: Any, by_list: Any, gathered: Any, by_name: Any) -> ColumnElement[Any]:
+    nothing = literal(0, by_list.type)
+    return case((listed, func.coalesce(by_list, nothing)), (gathered, func.coalesce(by_name, nothing)))
 
 
 #: What was reversed after its payment was inside the payout all the same.

@@ -1,8 +1,8 @@
 """The ledger's tables. Amounts are exact (`Micros`), times aware UTC (`UtcDateTime`), provider ids text.
 
 Rows that providers send are kept in `raw_batch`; `earning`, `subscription`, `payout`, `program`, `invoice` and the
-roll-up `monthly_income` are derived from them and can be rebuilt. What a user decides stands in columns named
-`override_…`, in `stream`, `stream_rule` and `program.recurring`, and no rebuild touches it.
+roll-ups `monthly_income` and `daily_income` are derived from them and can be rebuilt. What a user decides stands in
+columns named `override_…`, in `stream`, `stream_rule` and `program.recurring`, and no rebuild touches it.
 """
 
 from datetime import date, datetime
@@ -392,6 +392,31 @@ class MonthlyIncome(SQLModel, table=True):
     recurrence: str = word()
     estimated: bool = False
     paired: bool = False
+    converted: bool = True
+    earnings: int = 0
+    net: Decimal = money()
+    reporting_net: Decimal | None = maybe_money()
+
+
+class DailyIncome(SQLModel, table=True):
+    """The roll-up by the day earned, which the user's time zone cuts: coarser than that by month in all else.
+
+    It leaves out what belongs in no column of a report.
+    """
+
+    __tablename__ = "daily_income"
+    __table_args__ = (
+        Index("ix_daily_income_connection_id_earned_month", "connection_id", "earned_month"),
+        Index("ix_daily_income_earned_month_day", "earned_month", "day"),
+    )
+    id: int | None = row_id()
+    connection_id: int = owned_by("connection")
+    earned_month: int
+    day: date
+    stream_id: int = Field(sa_type=RowId)
+    currency: str = word(3)
+    verdict: str = word()
+    recurrence: str = word()
     converted: bool = True
     earnings: int = 0
     net: Decimal = money()
