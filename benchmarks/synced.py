@@ -9,6 +9,7 @@ import json
 from collections import defaultdict
 from collections.abc import Sequence
 from datetime import UTC, datetime, time, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from benchmarks.profiled import profiled
 from benchmarks.shapes import NOW
 from tracker import connections
 from tracker.connect.pace import NoPace
+from tracker.connect.session import http_session
 from tracker.connections import Deps
 from tracker.money import to_micros
 from tracker.settings import Settings
@@ -42,8 +44,8 @@ def opened(folder: Path, database: str | None, months: int = 36, hours: int = 0)
     )
     engine = open_engine(settings.database_url)
     migrate(engine)
-    now = NOW + timedelta(hours=hours)
-    return Deps(engine=engine, settings=settings, vault=Vault.open(settings), pace=NoPace(), now=lambda: now)
+    now, http = NOW + timedelta(hours=hours), partial(http_session, allow_private=True)
+    return Deps(engine=engine, settings=settings, vault=Vault.open(settings), pace=NoPace(), now=lambda: now, http=http)
 
 
 def add_all(deps: Deps, url: str) -> None:

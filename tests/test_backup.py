@@ -6,13 +6,14 @@ from collections.abc import Callable, Iterator
 from datetime import timedelta
 from pathlib import Path
 
+import msgspec
 import pytest
 from sqlalchemy import text
 
 from tests.pretend import START, contract, earning
 from tests.services import fresh_database
 from tests.world import World
-from tracker.backup import MANIFEST, backup, restore
+from tracker.backup import FILES_SIZE_MAX, MANIFEST, backup, restore
 from tracker.errors import ConfigError, TrackerError, UsageError
 
 
@@ -119,6 +120,119 @@ def test_a_ledger_that_is_in_use_is_replaced_only_by_force(worlds: Callable[[str
     assert everything(other) == everything(world)
 
 
+PROVIDER, SAMPLE, PROFILE = (
+    "connectors.d/green-links.toml",
+    "connectors.d/green-links/sales.json",
+    "statements/club.toml",
+)
+
+
+def own_files(world: World) -> dict[str, bytes]:
+    """Every file of the user in the data folder."""
+    found = (file for name in ("connectors.d", "statements") for file in (world.folder / name).rglob("*"))
+    return {file.relative_to(world.folder).as_posix(): file.read_bytes() for file in found if file.is_file()}
+
+
+def put(world: World) -> dict[str, bytes]:
+    kept = {PROVIDER: b"title = 'Green links'", SAMPLE: b"{}", PROFILE: b"title = 'Club'"}
+    for name, content in {**kept, "statements/notes.txt": b"-", "connectors.d/.green.toml": b"-"}.items():
+        (world.folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (world.folder / name).write_bytes(content)
+    return kept
+
+
+def test_the_users_own_providers_and_profiles_go_along_and_come_back(
+    worlds: Callable[[str], World], tmp_path: Path
+) -> None:
+    first, second, third = worlds("sqlite"), worlds("postgresql"), worlds("sqlite")
+    kept = put(first)
+    made = backup(first.engine, tmp_path / "b", first.now, data_dir=first.folder)
+    assert made.files.keys() == kept.keys()
+    assert restore(second.engine, tmp_path / "b", data_dir=second.folder) == made
+    assert own_files(second) == kept
+    (third.folder / "statements").mkdir()
+    (third.folder / "statements" / "other.toml").write_bytes(b"mine")
+    restore(third.engine, tmp_path / "b", data_dir=third.folder)
+    assert own_files(third) == {**kept, "statements/other.toml": b"mine"}
+
+
+def test_a_file_of_the_user_that_differs_is_replaced_only_by_force(
+    worlds: Callable[[str], World], tmp_path: Path
+) -> None:
+    first, second = worlds("sqlite"), worlds("sqlite")
+    kept = put(first)
+    backup(first.engine, tmp_path / "b", first.now, data_dir=first.folder)
+    put(second)
+    (second.folder / PROFILE).write_bytes(b"newer")
+    before = own_files(second)
+    with pytest.raises(UsageError, match=r"club\.toml is there and another one"):
+        restore(second.engine, tmp_path / "b", data_dir=second.folder)
+    assert own_files(second) == before
+    restore(second.engine, tmp_path / "b", data_dir=second.folder, force=True)
+    assert own_files(second) == before | kept
+
+
+def test_when_a_file_cannot_be_put_back_the_ledger_is_not_touched(
+    worlds: Callable[[str], World], tmp_path: Path
+) -> None:
+    first, second = worlds("sqlite"), worlds("sqlite")
+    put(first)
+    fill(second)
+    backup(first.engine, tmp_path / "b", first.now, data_dir=first.folder)
+    before = everything(second)
+    (second.folder / "statements").write_bytes(b"a file where the folder should be")
+    with pytest.raises(ConfigError, match="the ledger was not touched"):
+        restore(second.engine, tmp_path / "b", data_dir=second.folder, force=True)
+    assert everything(second) == before
+
+
+@pytest.mark.parametrize("name", ["../evil.toml", "connectors.d/../evil.toml", "statements/.x.toml", "tracker.key"])
+def test_a_backup_writes_nothing_beside_the_folders_of_the_users_files(
+    worlds: Callable[[str], World], tmp_path: Path, name: str
+) -> None:
+    first, second = worlds("sqlite"), worlds("sqlite")
+    put(first)
+    backup(first.engine, tmp_path / "b", first.now, data_dir=first.folder)
+    with zipfile.ZipFile(tmp_path / "b") as archive:
+        members = {member: archive.read(member) for member in archive.namelist()}
+    members[f"files/{name}"] = members.pop(f"files/{PROFILE}")
+    members[MANIFEST] = members[MANIFEST].replace(PROFILE.encode(), name.encode())
+    with zipfile.ZipFile(tmp_path / "b", "w") as archive:
+        for member, content in members.items():
+            archive.writestr(member, content)
+    with pytest.raises(TrackerError, match="a file in it has an impossible name"):
+        restore(second.engine, tmp_path / "b", data_dir=second.folder)
+    assert not (tmp_path / "evil.toml").exists()
+    assert own_files(second) == {}
+
+
+def test_a_backup_of_a_version_that_kept_no_files_is_restored(worlds: Callable[[str], World], tmp_path: Path) -> None:
+    first, second = worlds("sqlite"), worlds("sqlite")
+    fill(first)
+    backup(first.engine, tmp_path / "b", first.now)
+    with zipfile.ZipFile(tmp_path / "b") as archive:
+        members = {member: archive.read(member) for member in archive.namelist()}
+    manifest = msgspec.json.decode(members[MANIFEST])
+    del manifest["files"]
+    with zipfile.ZipFile(tmp_path / "b", "w") as archive:
+        for member, content in {**members, MANIFEST: msgspec.json.encode(manifest)}.items():
+            archive.writestr(member, content)
+    restore(second.engine, tmp_path / "b", data_dir=second.folder)
+    assert everything(second) == everything(first)
+
+
+def test_what_is_far_too_much_for_files_of_the_user_is_no_part_of_a_backup(
+    worlds: Callable[[str], World], tmp_path: Path
+) -> None:
+    world = worlds("sqlite")
+    put(world)
+    with (world.folder / SAMPLE).open("wb") as file:
+        file.truncate(FILES_SIZE_MAX + 1)
+    with pytest.raises(UsageError, match="Move what is no provider"):
+        backup(world.engine, tmp_path / "b", world.now, data_dir=world.folder)
+    assert not (tmp_path / "b").exists()
+
+
 def damaged(path: Path, how: str) -> None:
     content = path.read_bytes()
     if how == "cut":
@@ -133,6 +247,10 @@ def damaged(path: Path, how: str) -> None:
             members = {name: archive.read(name) for name in archive.namelist()}
         if how == "row lost":
             members["stream"] = b""
+        elif how == "file lost":
+            del members[f"files/{PROVIDER}"]
+        elif how == "file changed":
+            members[f"files/{PROVIDER}"] += b"x"
         elif how == "newer":
             members[MANIFEST] = members[MANIFEST].replace(b'"revision": "0', b'"revision": "9')
         elif how == "no manifest":
@@ -142,12 +260,15 @@ def damaged(path: Path, how: str) -> None:
                 archive.writestr(name, member)
 
 
-@pytest.mark.parametrize("how", ["cut", "text", "flipped", "row lost", "newer", "no manifest"])
+@pytest.mark.parametrize(
+    "how", ["cut", "text", "flipped", "row lost", "file lost", "file changed", "newer", "no manifest"]
+)
 def test_a_damaged_backup_leaves_the_ledger_alone(worlds: Callable[[str], World], tmp_path: Path, how: str) -> None:
     world = worlds("sqlite")
     fill(world)
+    put(world)
     before = everything(world)
-    backup(world.engine, tmp_path / "b", world.now)
+    backup(world.engine, tmp_path / "b", world.now, data_dir=world.folder)
     damaged(tmp_path / "b", how)
     with pytest.raises(TrackerError, match="newer version" if how == "newer" else "damaged or no backup"):
         restore(world.engine, tmp_path / "b", force=True)

@@ -5,9 +5,13 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import floor
+from benchmarks import floor, pages
+from benchmarks.asking import CONNECTIONS, Asker
 from benchmarks.measured import asked, provider
 from benchmarks.synced import add_all, check, check_changes, opened, sync_all
+from tests.rows import Ledger
+from tracker import overview
+from tracker.web.app import make_app
 
 
 def test_every_row_of_the_pretend_providers_arrives_once_and_changes_are_noted(tmp_path: Path) -> None:
@@ -38,3 +42,21 @@ def test_the_floor_reads_the_same_money(tmp_path: Path, capsys: pytest.CaptureFi
         sums.setdefault(account, {})[currency] = net
     assert found["rows"] == 1_000
     assert sums == {name: one["net"] for name, one in truth.items()}
+
+
+def test_the_page_that_is_measured_is_the_overview_with_the_sums_of_the_ledger(tmp_path: Path) -> None:
+    with Ledger(f"sqlite:///{tmp_path / 'tracker.db'}", tmp_path) as ledger:
+        deps = pages.made(ledger, 2_000)
+        told = overview.overview(deps.engine, deps.settings, pages.NOW)
+        assert told.total.earnings >= 10
+        with pages.served(deps, make_app(deps)) as address:
+            cookie = pages.logged_in(address)
+            with Asker(address, cookie) as one:
+                assert f"{told.total.total.amount:,.2f}" in one.get("/")[1].decode()
+            for path in pages.ALSO.values():
+                assert len(pages.cold(deps, address, cookie, path, 2)) == 2
+            with pages.written_to(deps):
+                assert len(pages.loaded(address, "/", cookie, CONNECTIONS)) == CONNECTIONS
+            assert 10 < pages.weigh(address, cookie, "/") < pages.WEIGHT_KB
+        with pages.served(deps, pages.bare(deps)) as address, Asker(address, "") as one:
+            assert b"C0" in one.get("/")[1]

@@ -11,7 +11,7 @@ import pytest
 from tests.example_providers import EXAMPLES, TOKEN, Network, Shop
 from tests.pretend import START, Provider
 from tests.world import World
-from tracker import connections, discover, quarantine
+from tracker import connections, discover, quarantine, trial
 from tracker.connect import catalog
 from tracker.connect.declared import folder
 from tracker.connect.replay import dump, load, replay
@@ -224,21 +224,21 @@ def test_a_refund_comes_with_the_next_sync_and_payouts_are_never_income(world: W
 
 def test_trying_out_tells_a_wrong_key_from_a_wrong_account(ledger: World, both: Both) -> None:
     add_network(ledger)
-    tried = connections.try_out(ledger.deps, ledger.connection("network"))
+    tried = trial.try_out(ledger.deps, ledger.connection("network"))
     assert [(one.resource, one.readable) for one in tried] == [("programmes", True), ("commissions", True)]
     connections.replace_credentials(ledger.deps, "network", {"token": TOKEN, "publisher_id": "78"})
-    tried = connections.try_out(ledger.deps, ledger.connection("network"))
+    tried = trial.try_out(ledger.deps, ledger.connection("network"))
     assert [one.readable for one in tried] == [False, False]
     assert 'It needs: read access to commissions. It says: "not your account"' in tried[1].problem
     connections.replace_credentials(ledger.deps, "network", {"token": "wrong-token-1", "publisher_id": "77"})
     with pytest.raises(AuthRejected, match=r'refused the credentials\. It says: "the token is not valid"'):
-        connections.try_out(ledger.deps, ledger.connection("network"))
+        trial.try_out(ledger.deps, ledger.connection("network"))
 
 
 def test_what_is_recorded_from_a_provider_in_words_replays(ledger: World, both: Both) -> None:
     add_network(ledger)
     both.network.put("c1", START - timedelta(days=1), "paid", START)
-    sample = connections.record(ledger.deps, ledger.connection("network"), "commissions", START - timedelta(days=9))
+    sample = trial.record(ledger.deps, ledger.connection("network"), "commissions", START - timedelta(days=9))
     text = dump(sample)
     for word in (TOKEN, "Ann", "people.example", ledger.server.url, "customer-c1"):
         assert word.encode() not in text

@@ -10,10 +10,11 @@ import pytest
 from sqlalchemy import text, update
 
 from tests.pretend import earning
-from tests.rows import NOON
+from tests.rows import NOON, Ledger
 from tests.world import World
 from tracker.doctor import Finding, examine
 from tracker.settings import Settings
+from tracker.store import rollup
 from tracker.store.writes import connection_t, earning_t
 
 
@@ -100,6 +101,13 @@ def test_sums_that_differ_from_the_earnings_are_a_problem(world: World) -> None:
     assert "monthly sums" in problems(world)
 
 
+def test_days_that_differ_from_the_earnings_are_a_problem(world: World) -> None:
+    assert findings(world)["daily sums"].state == "ok"
+    late = world.earnings("bank")["m1"].earned_at + timedelta(days=1)
+    change(world, earning_t, earning_t.c.external_id == "m1", earned_at=late)
+    assert [name for name in problems(world) if name.endswith("sums")] == ["daily sums"]
+
+
 def test_the_same_amount_without_a_reference_is_a_suspected_double_and_still_counts(world: World) -> None:
     change(world, earning_t, earning_t.c.external_id == "w1", gateway_ref=None, paired=False)
     found = findings(world)["doubles"]
@@ -125,6 +133,46 @@ def test_two_days_apart_is_no_double(world: World) -> None:
 def test_sales_whose_payment_nobody_reports_are_only_noted(world: World) -> None:
     change(world, earning_t, earning_t.c.external_id == "w1", gateway_ref="pp_7", paired=False)
     assert findings(world)["payments"].state == "note"
+
+
+def beside_the_statements(url: str, folder: Path, nets: list[str], **more: Any) -> Finding:
+    """What is said of imported amounts beside a connection that read 10.00, 20.00 and 30.00 in June."""
+    with Ledger(url, folder) as ledger:
+        for day, net in enumerate(("10.00", "20.00", "30.00"), 1):
+            ledger.earning("stripe", net, f"2026-06-{day:02d}", kind="subscription_payment")
+        ledger.connection("old-stripe", **{"provider": "stripe-balance", "next_sync_at": None, **more})
+        for day, net in enumerate(nets, 1):
+            ledger.earning(
+                "old-stripe", net, f"2026-06-{day:02d}", time="23:30", paired=more.get("role") == "enrichment"
+            )
+        ledger.earning("old-stripe", "10.00", "2026-04-02")
+        with ledger.engine.begin() as conn:
+            rollup.work_off(conn)
+        (finding,) = [one for one in examine(ledger.settings, NOON) if one.check == "statements"]
+        return finding
+
+
+def test_statements_of_a_provider_that_is_read_as_well_are_said_to_count_twice(
+    database_url: str, tmp_path: Path
+) -> None:
+    found = beside_the_statements(database_url, tmp_path, ["10.00", "20.00", "77.00"])
+    assert (found.state, found.lines) == ("problem", ["old-stripe (files) and stripe: 2026-06"])
+    assert "tracker connection remove SLUG" in found.next
+
+
+@pytest.mark.parametrize(
+    ("nets", "more", "state"),
+    [
+        (["10.00", "21.00", "31.00"], {}, "note"),  # perhaps another account
+        ([], {}, "ok"),  # other months
+        (["10.00", "20.00", "30.00"], {"role": "enrichment"}, "ok"),
+        (["10.00", "20.00", "30.00"], {"provider": "wise-statement"}, "ok"),
+    ],
+)
+def test_statements_that_do_not_double_what_is_read_need_nobody(
+    database_url: str, tmp_path: Path, nets: list[str], more: dict[str, Any], state: str
+) -> None:
+    assert beside_the_statements(database_url, tmp_path, nets, **more).state == state
 
 
 def test_an_older_or_newer_schema_is_told_apart(world: World) -> None:

@@ -19,10 +19,16 @@ BOOKS = GROUND | {"tracker.months", "tracker.hours", "tracker.store", "tracker.r
 LINE = BOOKS | {"tracker.connect", "tracker.connect.catalog", "tracker.settings", "tracker.vault", "tracker.ledger"}
 LINE |= {"tracker.recurrence", "tracker.classify", "tracker.settle", "tracker.schedule", "tracker.connections"}
 REPORTS = LINE | {"tracker.figures", "tracker.sync", "tracker.finish", "tracker.inbound", "tracker.revalue"}
+REPORTS |= {"tracker.stored"}
 UPKEEP = {"tracker.books", "tracker.quarantine", "tracker.rebuild", "tracker.streams", "tracker.doctor"}
 UPKEEP |= {"tracker.backup", "tracker.keyring", "tracker.reports", "tracker.summary", "tracker.mail", "tracker.alerts"}
-UPKEEP |= {"tracker.accounts", "tracker.audit", "tracker.overview", "tracker.discover"}
+UPKEEP |= {"tracker.accounts", "tracker.tokens", "tracker.audit", "tracker.overview", "tracker.discover"}
+UPKEEP |= {"tracker.periods"}
+UPKEEP |= {"tracker.filters", "tracker.search", "tracker.exports", "tracker.earning_story", "tracker.overrides"}
+UPKEEP |= {"tracker.trial", "tracker.tending", "tracker.sample"}
+UPKEEP |= {"tracker.rules", "tracker.payouts", "tracker.subscriptions", "tracker.stream_income"}
 UPKEEP |= {"tracker.letter", "tracker.letters", "tracker.delivery", "tracker.statements", "tracker.statements.profiles"}
+UPKEEP |= {"tracker.backups", "tracker.mail_proof"}
 ALL_BUT_DOORS = REPORTS | UPKEEP | {"tracker.jobs"}
 STARTS = {"tracker.launch", "tracker.pulse", "tracker.hand"}
 
@@ -33,12 +39,14 @@ ARROWS: dict[str, set[str]] = {
     "tracker.money": GROUND,
     "tracker.months": GROUND,
     "tracker.hours": GROUND,
-    "tracker.settings": GROUND,
+    "tracker.periods": GROUND | {"tracker.months"},
+    "tracker.addresses": set(),
+    "tracker.settings": GROUND | {"tracker.addresses"},
     "tracker.vault": GROUND | {"tracker.settings"},
     "tracker.connect": GROUND | {"tracker.connect.webhook", "tracker.connect.catalog"},
     "tracker.connect.webhook": GROUND,
     "tracker.connect.catalog": GROUND | {"tracker.connect", "connectors", "tracker.statements.profiles"},
-    "tracker.store": GROUND,
+    "tracker.store": GROUND | {"tracker.months"},
     "tracker.recurrence": {"tracker.records"},
     "tracker.figures": GROUND | {"tracker.store", "tracker.months"},
     "tracker.rates": GROUND | {"tracker.store", "tracker.settings"},
@@ -47,10 +55,14 @@ ARROWS: dict[str, set[str]] = {
     "tracker.classify": BOOKS | {"tracker.ledger", "tracker.recurrence"},
     "tracker.connections": LINE - {"tracker.connections"},
     "tracker.discover": LINE,
+    "tracker.trial": LINE,
+    "tracker.tending": LINE,
+    "tracker.sample": LINE | {"tracker.sync", "tracker.tending"},
     "tracker.finish": LINE,
     "tracker.inbound": LINE,
     "tracker.place": {"tracker.connect"},
-    "tracker.sync": LINE | {"tracker.finish", "tracker.inbound", "tracker.place"},
+    "tracker.stored": LINE,
+    "tracker.sync": LINE | {"tracker.finish", "tracker.inbound", "tracker.place", "tracker.stored"},
     "tracker.statements.profiles": GROUND | {"tracker.connect"},
     "tracker.statements": REPORTS | {"tracker.books", "tracker.statements.profiles"},
     "tracker.schedule": BOOKS,
@@ -58,15 +70,28 @@ ARROWS: dict[str, set[str]] = {
     "tracker.reports": REPORTS,
     "tracker.books": REPORTS,
     "tracker.streams": REPORTS | {"tracker.books"},
+    "tracker.rules": REPORTS | {"tracker.streams"},
+    "tracker.filters": BOOKS,
+    "tracker.search": REPORTS | {"tracker.reports", "tracker.filters"},
+    "tracker.exports": REPORTS | {"tracker.reports", "tracker.filters", "tracker.search"},
+    "tracker.earning_story": REPORTS | {"tracker.search"},
+    "tracker.overrides": REPORTS | {"tracker.books", "tracker.streams"},
+    "tracker.payouts": REPORTS | {"tracker.reports"},
+    "tracker.subscriptions": REPORTS | {"tracker.reports"},
+    "tracker.stream_income": REPORTS | {"tracker.reports", "tracker.streams"},
     "tracker.quarantine": REPORTS | {"tracker.books"},
     "tracker.rebuild": REPORTS | {"tracker.books", "tracker.quarantine"},
-    "tracker.doctor": REPORTS | {"tracker.keyring", "tracker.mail", "tracker.delivery"},
+    "tracker.doubles": REPORTS | {"tracker.statements.profiles"},
+    "tracker.doctor": REPORTS | {"tracker.keyring", "tracker.mail", "tracker.delivery", "tracker.doubles"},
     "tracker.backup": REPORTS,
     "tracker.keyring": REPORTS,
     "tracker.summary": REPORTS | {"tracker.reports"},
-    "tracker.overview": REPORTS | {"tracker.reports", "tracker.summary"},
+    "tracker.overview": REPORTS | {"tracker.reports", "tracker.summary", "tracker.periods"},
     "tracker.accounts": REPORTS,
+    "tracker.tokens": REPORTS | {"tracker.accounts"},
     "tracker.audit": REPORTS,
+    "tracker.backups": REPORTS | {"tracker.backup", "tracker.audit"},
+    "tracker.mail_proof": REPORTS | {"tracker.mail", "tracker.letter"},
     "tracker.alerts": REPORTS | {"tracker.reports"},
     "tracker.letters": GROUND | {"tracker.months", "tracker.figures", "tracker.summary"},
     "tracker.letter": {"tracker.letters", "tracker.summary"},
@@ -76,7 +101,7 @@ ARROWS: dict[str, set[str]] = {
     "tracker.launch": REPORTS | {"tracker.statements.profiles"},
     "tracker.pulse": set(),
     "tracker.hand": {"tracker.connections", "tracker.settings", "tracker.jobs", "tracker.schedule", "tracker.launch"},
-    "tracker.web": ALL_BUT_DOORS | {"tracker.connect.webhook"},
+    "tracker.web": ALL_BUT_DOORS | {"tracker.addresses", "tracker.connect.webhook"},
     "tracker.demo": GROUND | {"tracker.settings"},
     "tracker.cli": ALL_BUT_DOORS | {"tracker.web", "tracker.demo", "tracker.launch", "tracker.hand", "workers"},
     "workers": ALL_BUT_DOORS | STARTS,

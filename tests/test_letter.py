@@ -91,6 +91,21 @@ def test_the_letter_begins_with_what_matters(ledger: Ledger, earnings: list[Any]
     assert opening in flat(Words.of(letter.html).text)
 
 
+def test_what_the_affiliates_of_an_own_programme_get_is_told_as_a_cost(ledger: Ledger) -> None:
+    ledger.earning("shop", "10.00", "2026-06-01")
+    assert "a cost" not in write(summary(ledger)).text
+    ledger.earning("shop", "-4.00", "2026-06-01", kind="cost")
+    ledger.earning("shop", "-300", "2026-06-02", kind="cost", currency="KES")
+    letter = write(summary(ledger))
+    told = (
+        "You owe or have paid €4.00 (1 commission) and KES 300.00 (1 commission) to the affiliates of your own "
+        "programme for June 2026: a cost, in no total."
+    )
+    assert told in flat(letter.text)
+    assert told in flat(Words.of(letter.html).text)
+    assert "You earned €10.00 in June 2026" in flat(letter.text)
+
+
 @pytest.mark.parametrize(
     ("recurring", "other", "words"),
     [("10.00", None, "all of it"), ("1.00", "2.00", "33 % of it"), ("15.00", "-5.00", None), ("-5.00", "15.00", None)],

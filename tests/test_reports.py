@@ -67,6 +67,36 @@ def test_every_earning_says_whether_it_is_in_the_total_or_why_not(
     assert others == {name: Decimal(10 if name == word else 0) for name in others}
 
 
+def test_costs_stand_beside_income_by_month_and_currency_once_they_are_approved(ledger: Ledger) -> None:
+    ledger.earning("shop", "50.00", "2026-06-03")
+    before = report(ledger)
+    for net, day, fields in (
+        ("-9.00", "2026-06-04", {}),
+        ("-1.50", "2026-06-05", {"settlement": "paid"}),
+        ("-4.00", "2026-05-04", {}),
+        ("-500", "2026-06-04", {"currency": "KES"}),
+        ("-70.00", "2026-06-04", {"status": "pending"}),
+        ("-80.00", "2026-06-04", {"status": "declined"}),
+        ("-90.00", "2026-06-04", {"paired": True}),
+    ):
+        ledger.earning("shop", net, day, kind="cost", **fields)
+    found = report(ledger)
+    assert [these(one.month, one.currency, one.amount, one.earnings) for one in found.costs] == [
+        (202605, "EUR", -4, 1), (202606, "EUR", Decimal("-10.5"), 2), (202606, "KES", -500, 1),
+    ]  # fmt: skip
+    assert (found.rows, found.unconverted) == (before.rows, before.unconverted)
+
+
+def test_costs_lie_in_the_month_of_the_basis_and_are_converted_like_income(ledger: Ledger) -> None:
+    ledger.rate("USD", "2026-06-30", "1.25")
+    approved = {"validated_at": moment("2026-07-01"), "settlement": "paid", "paid_at": moment("2026-08-05")}
+    ledger.earning("shop", "-8.00", "2026-06-30", kind="cost", **approved)
+    for basis, month in ((Basis.EARNED, 202606), (Basis.APPROVED, 202607), (Basis.PAID, 202608)):
+        for currency, amount in (("EUR", -8), ("USD", -10)):
+            (cost,) = report(ledger, basis=basis, currency=currency, by=By.PRODUCT).costs
+            assert these(cost.month, cost.currency, cost.amount) == (month, currency, amount)
+
+
 def test_a_refund_lowers_the_total_of_its_own_month(ledger: Ledger) -> None:
     ledger.earning("stripe", "50.00", "2026-05-20")
     ledger.earning("stripe", "-50.00", "2026-06-02", kind="refund")

@@ -12,8 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.pretty import pretty_repr
 
+from tracker.addresses import masked
 from tracker.errors import ConfigError
-from tracker.settings import SECRETS, Settings, load_settings, machine_zone, make_data_dir, masked
+from tracker.settings import SECRETS, Settings, load_settings, machine_zone, make_data_dir
 
 ROOT = Path(__file__).parent.parent
 
@@ -215,6 +216,10 @@ def test_a_password_of_any_shape_is_masked(middle: str) -> None:
         ("LETTER_TO", "x" * 65 + "@example.com", "me@example.com"),
         ("LETTER_TO", "me@xn--.example.ü\u0338", "me@example.com"),
         ("LETTER_TO", ",".join(f"u{number}@example.com" for number in range(21)), "up to 20"),
+        ("WEB_PROXIES", "*", "addresses or networks"),
+        ("WEB_PROXIES", "10.0.0.1,0.0.0.0/0", "not all there are"),
+        ("WEB_PROXIES", "proxy", "addresses or networks"),
+        ("WEB_PROXIES", "172.16.0.1/12", "addresses or networks"),
         ("LETTER_DAY", "29", "1 to 28"),
         ("LETTER_HOUR", "24", "0 to 23"),
         ("LETTER_HOUR", "2", "not 2"),
@@ -233,7 +238,7 @@ def test_every_bad_value_has_its_line_and_its_place(tmp_path: Path) -> None:
     file = written(tmp_path / "tracker.toml", 'currency = "EURO"\ncurency = "EUR"\ntimeout_s = "soon"\n')
     lines = refusal({"TRACKER_DATA_DIR": str(tmp_path), "TRACKER_LOCALE": "fr", "TRACKER_TIMEOUT_S": "5"})
     assert len(lines) == 3
-    assert lines[0].startswith(f"{file}: unknown key 'curency'. Allowed: backfill_months, ")
+    assert lines[0].startswith(f"{file}: unknown key 'curency'. Allowed: allow_private_networks, backfill_months, ")
     assert {line.partition(": '")[0] for line in lines[1:]} == {f"{file}: currency", "TRACKER_LOCALE"}
 
 
@@ -291,6 +296,11 @@ def test_the_zone_of_the_machine_is_the_default(tmp_path: Path) -> None:
 
 def test_a_zone_that_posix_writes_in_its_own_way_is_passed_over() -> None:
     assert machine_zone({"TZ": "CET-1CEST,M3.5.0,M10.5.0/3"}) == machine_zone({})
+
+
+def test_proxies_are_addresses_or_networks(tmp_path: Path) -> None:
+    environ = {"TRACKER_DATA_DIR": str(tmp_path), "TRACKER_WEB_PROXIES": "172.16.0.0/12, 10.0.0.7,10.0.0.7/32,fd00::/8"}
+    assert load_settings(environ).web_proxies == ("172.16.0.0/12", "10.0.0.7", "fd00::/8")
 
 
 @pytest.mark.parametrize(

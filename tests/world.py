@@ -56,7 +56,7 @@ class World:
         )  # fmt: skip
 
     def _http(self) -> requests.Session:
-        self.sessions.append(http_session())
+        self.sessions.append(http_session(allow_private=True))
         return self.sessions[-1]
 
     def __enter__(self) -> Self:

@@ -1,11 +1,12 @@
 """The audit trail: who did what, when and from where. Names and slugs only; no secret ever stands in it."""
 
 from datetime import datetime
+from typing import Any
 
-from sqlalchemy import Engine, insert
+from sqlalchemy import Engine, insert, select
 
 from tracker.store import tables
-from tracker.store.database import database_errors
+from tracker.store.database import database_errors, reading
 
 event_t = tables.AuditEvent.__table__  # type: ignore[attr-defined]
 
@@ -23,3 +24,19 @@ def record(
     }
     with database_errors(engine), engine.begin() as conn:
         conn.execute(insert(event_t).values(values))
+
+
+def trail(engine: Engine, limit: int, *, before: int | None = None, after: int | None = None) -> list[Any]:
+    """Events, newest first: the newest of all, or those right `before` or right `after` the event of that id.
+
+    Rows with id, at, actor, action, subject and sender.
+    """
+    query = select(event_t).limit(limit)
+    if after is not None:
+        query = query.where(event_t.c.id > after).order_by(event_t.c.id)
+    else:
+        query = query.where(event_t.c.id < before) if before is not None else query
+        query = query.order_by(event_t.c.id.desc())
+    with database_errors(engine), reading(engine) as conn:
+        rows = list(conn.execute(query))
+    return rows[::-1] if after is not None else rows

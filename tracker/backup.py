@@ -1,8 +1,9 @@
 """Backup and restore: one archive for SQLite and PostgreSQL alike, so that a ledger also moves from one to the other.
 
 The archive is a zip file: for each table a member of length-prefixed MessagePack rows (amounts as integer millionths,
-times in UTC), and last `manifest.json` with the revision of the schema, the columns, the number of rows and a SHA-256
-of each member. Both ways hold one row set at a time in memory. Sealed credentials are inside; the key file never is.
+times in UTC), the user's own providers and statement profiles under `files/`, and last `manifest.json` with the
+revision of the schema, the columns, the number of rows and a SHA-256 of each member. Both ways hold one row set at a
+time in memory. Sealed credentials are inside; the key file never is.
 """
 
 import hashlib
@@ -12,9 +13,9 @@ import struct
 import zipfile
 import zlib
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import date, datetime
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import IO, Any
 
 import msgspec
@@ -52,6 +53,10 @@ _LENGTH = struct.Struct(">I")
 _ROW_MAX = 1_100_000_000
 _MANIFEST_MAX = 10_000_000
 _NOT_EMPTY = ("connection", "stream", "earning")
+#: The user's own files in the data folder: providers with their samples, and profiles of statements.
+OWN_FILES = ("connectors.d/*.toml", "connectors.d/*/*.json", "connectors.d/*/*.expected", "statements/*.toml")
+FILES_MAX, FILES_SIZE_MAX = 5_000, 50_000_000
+_FILES = "files/"
 _encoder = msgspec.msgpack.Encoder()
 _TYPES: dict[str, Any] = {
     "int": BigInteger, "bool": Boolean, "text": Text, "bytes": LargeBinary, "time": UtcDateTime, "day": Date,
@@ -68,10 +73,13 @@ class Part(msgspec.Struct, kw_only=True):
 
 
 class Manifest(msgspec.Struct, kw_only=True):
+    """`files` by their path in the data folder, with their SHA-256; older backups have none."""
+
     format: str
     revision: str
     made_at: datetime
     tables: dict[str, Part]
+    files: dict[str, str] = {}
 
     @property
     def rows(self) -> int:
@@ -81,12 +89,13 @@ class Manifest(msgspec.Struct, kw_only=True):
 # --- backup ---
 
 
-def backup(engine: Engine, to: Path, now: datetime, *, force: bool = False) -> Manifest:
+def backup(engine: Engine, to: Path, now: datetime, *, data_dir: Path | None = None, force: bool = False) -> Manifest:
     """Write everything in the ledger to a new file of mode 0600, as it is at one moment, also while syncs run.
 
-    Raises UsageError when the file exists (unless `force`) and ConfigError when it cannot be written; then nothing is
-    left of it.
+    With it go the user's own files in the data folder. Raises UsageError when the file exists (unless `force`) or one
+    of the user's is too large, and ConfigError when it cannot be written; then nothing is left of it.
     """
+    own = _own_files(data_dir)
     to = to.absolute()
     if not force and os.path.lexists(to):
         raise UsageError(f"{to} exists.", hint="Choose another name, or replace it with --force.")
@@ -95,7 +104,7 @@ def backup(engine: Engine, to: Path, now: datetime, *, force: bool = False) -> M
         descriptor = os.open(draft, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
         try:
             with os.fdopen(descriptor, "w+b") as file:
-                manifest = _write(engine, file, now)
+                manifest = _write(engine, file, now, own)
                 file.flush()
                 os.fsync(file.fileno())
             os.replace(draft, to)
@@ -109,14 +118,42 @@ def backup(engine: Engine, to: Path, now: datetime, *, force: bool = False) -> M
     return manifest
 
 
-def _write(engine: Engine, file: IO[bytes], now: datetime) -> Manifest:
+def _own_files(data_dir: Path | None) -> dict[str, bytes]:
+    """The user's own files by their path in the data folder. Raises UsageError where there is more than is kept."""
+    if data_dir is None:
+        return {}
+    files = {file.relative_to(data_dir).as_posix(): file for one in OWN_FILES for file in data_dir.glob(one)}
+    files = {name: file for name, file in sorted(files.items()) if _is_own(name) and file.is_file()}
+    if len(files) > FILES_MAX or sum(file.stat().st_size for file in files.values()) > FILES_SIZE_MAX:
+        raise UsageError(
+            f"connectors.d and statements hold more than {FILES_MAX:,} files or {FILES_SIZE_MAX // 1_000_000} MB.",
+            hint="Move what is no provider, sample or profile to another folder.",
+        )
+    try:
+        return {name: file.read_bytes() for name, file in files.items()}
+    except OSError as error:
+        raise ConfigError(f"{error.filename} cannot be read: {error.strerror}.", hint="Check its rights.") from None
+
+
+def _is_own(name: str) -> bool:
+    """Whether a path is one that the user's own files have, and leads nowhere else."""
+    odd = any(part.startswith(".") or not part.isprintable() or set(part) & set("\\:") for part in name.split("/"))
+    return not odd and any(
+        name.count("/") == pattern.count("/") and PurePosixPath(name).match(pattern) for pattern in OWN_FILES
+    )
+
+
+def _write(engine: Engine, file: IO[bytes], now: datetime, own: dict[str, bytes]) -> Manifest:
     parts: dict[str, Part] = {}
     with _one_moment(engine) as conn, zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
         revision = _revision(conn)
         for table in tables.metadata.sorted_tables:
             with archive.open(table.name, "w", force_zip64=True) as member:
                 parts[table.name] = _write_table(conn, table, member)
-        manifest = Manifest(format=FORMAT, revision=revision, made_at=now, tables=parts)
+        for name, content in own.items():
+            archive.writestr(_FILES + name, content)
+        files = {name: hashlib.sha256(content).hexdigest() for name, content in own.items()}
+        manifest = Manifest(format=FORMAT, revision=revision, made_at=now, tables=parts, files=files)
         archive.writestr(MANIFEST, msgspec.json.format(msgspec.json.encode(manifest)))
     return manifest
 
@@ -165,14 +202,16 @@ def _revision(conn: Connection) -> str:
 # --- restore ---
 
 
-def restore(engine: Engine, source: Path, *, force: bool = False) -> Manifest:
+def restore(engine: Engine, source: Path, *, data_dir: Path | None = None, force: bool = False) -> Manifest:
     """Put an archive into an empty ledger, or with `force` in place of what is there.
 
-    The whole archive is checked before anything is touched, and all is one transaction. Raises UsageError when the
-    ledger is not empty and TrackerError for a file that is missing, damaged, no backup, or of a newer version.
+    The user's own files go into the data folder; others that are there stay. The whole archive is checked before
+    anything is touched, and all is one transaction. Raises UsageError when the ledger is not empty, ConfigError when a
+    file cannot be written, and TrackerError for an archive that is missing, damaged, none, or of a newer version.
     """
     with open_archive(source) as (archive, manifest):
         before = _revisions_to(manifest.revision)
+        own = _kept_files(archive, manifest)
         for name, part in manifest.tables.items():
             for _ in read_rows(archive, name, part):
                 pass
@@ -181,13 +220,52 @@ def restore(engine: Engine, source: Path, *, force: bool = False) -> Manifest:
                 raise UsageError(
                     "the ledger is not empty.", hint="Give another TRACKER_DATA_DIR, or replace all of it with --force."
                 )
+            if data_dir and not force:
+                _check_free(data_dir, own)
             _drop_all(conn)
             _upgrade(conn, manifest.revision)
             for name, part in manifest.tables.items():
                 _load(conn, archive, name, part)
             if before:
                 _upgrade(conn, "head")
+            if data_dir:
+                _put_back(data_dir, own)
     return manifest
+
+
+def _kept_files(archive: zipfile.ZipFile, manifest: Manifest) -> dict[str, bytes]:
+    members = {name: _FILES + name for name in manifest.files}
+    if not set(archive.namelist()).issuperset(members.values()):
+        raise _damaged("a file of yours is missing in it")
+    if sum(archive.getinfo(member).file_size for member in members.values()) > FILES_SIZE_MAX:
+        raise _damaged("your files in it are too large")
+    found = {name: archive.read(member) for name, member in members.items()}
+    if any(hashlib.sha256(content).hexdigest() != manifest.files[name] for name, content in found.items()):
+        raise _damaged("a file of yours has another checksum")
+    return found
+
+
+def _check_free(data_dir: Path, own: dict[str, bytes]) -> None:
+    for name, content in own.items():
+        file = data_dir / name
+        if os.path.lexists(file) and not (file.is_file() and file.read_bytes() == content):
+            raise UsageError(f"{file} is there and another one.", hint="Move it away, or replace it with --force.")
+
+
+def _put_back(data_dir: Path, own: dict[str, bytes]) -> None:
+    for name, content in own.items():
+        file = data_dir / name
+        draft = file.with_name(f".{file.name}.{secrets.token_hex(6)}")
+        try:
+            file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            draft.write_bytes(content)
+            os.replace(draft, file)
+        except OSError as error:
+            with suppress(OSError):
+                draft.unlink()
+            raise ConfigError(
+                f"{file} cannot be written: {error.strerror}; the ledger was not touched.", hint="Check the folder."
+            ) from error
 
 
 @contextmanager
@@ -222,6 +300,8 @@ def _manifest(archive: zipfile.ZipFile) -> Manifest:
             raise _damaged("a table has an impossible name")
         if set(part.columns.values()) - set(_TYPES):
             raise _damaged(f"{name} has columns of an unknown kind")
+    if len(manifest.files) > FILES_MAX or not all(map(_is_own, manifest.files)):
+        raise _damaged("a file in it has an impossible name")
     return manifest
 
 

@@ -15,10 +15,15 @@ from tracker.connect import catalog
 from tracker.connections import Deps
 from tracker.ledger import Book
 from tracker.store.writes import connection_t, run_t
+from tracker.stored import take_up
 
 
 def book_of(deps: Deps, conn: Connection, row: Any, now: datetime, run_id: int = 0) -> Book:
-    """The book of a connection. Its rows are taken as they were kept: people in them have their stand-ins already."""
+    """The book of a connection. Its rows are taken as they were kept: people in them have their stand-ins already.
+
+    Call it with the connection's lease: who changes the currency takes that away.
+    """
+    take_up(deps, conn)
     connector = catalog.find(row.provider)
     defaults = {name: option.default for name, option in connector.options.items() if option.default is not None}
     return Book(

@@ -365,23 +365,29 @@ def assign_streams(conn: Connection, scope: ColumnElement[bool]) -> int:
 
     Answers how many moved.
     """
-    writes.mark_dirty_where(conn, and_(scope, e.c.stream_id != _stream(conn)))
+    writes.mark_dirty_where(conn, and_(scope, e.c.stream_id != stream_by(rules_of(conn))))
     return _assign(conn, scope)
 
 
 def _assign(conn: Connection, scope: ColumnElement[bool]) -> int:
-    stream = _stream(conn)
+    stream = stream_by(rules_of(conn))
     return conn.execute(update(e).where(scope, e.c.stream_id != stream).values(stream_id=stream)).rowcount
 
 
-def _stream(conn: Connection) -> ColumnElement[Any]:
-    rules = conn.execute(select(_rule_t).order_by(_rule_t.c.position, _rule_t.c.id)).all()
+def rules_of(conn: Connection) -> Sequence[Any]:
+    """The rules in the order in which they are tried."""
+    return conn.execute(select(_rule_t).order_by(_rule_t.c.position, _rule_t.c.id)).all()
+
+
+def stream_by(rules: Sequence[Any]) -> ColumnElement[Any]:
+    """The stream of an earning, were these the rules."""
     own = select(connection_t.c.stream_id).where(connection_t.c.id == e.c.connection_id).scalar_subquery()
-    cases = [(_fits(rule), literal(rule.stream_id)) for rule in rules]
+    cases = [(fits(rule), literal(rule.stream_id)) for rule in rules]
     return func.coalesce(e.c.override_stream_id, case(*cases, else_=own) if cases else own)
 
 
-def _fits(rule: Any) -> ColumnElement[bool]:
+def fits(rule: Any) -> ColumnElement[bool]:
+    """Whether an earning has every part that a rule asks for."""
     parts: list[ColumnElement[bool]] = [true()]
     if rule.connection_id is not None:
         parts.append(e.c.connection_id == rule.connection_id)

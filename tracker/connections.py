@@ -1,8 +1,8 @@
-"""Connections: adding, showing, trying out, pausing and removing them; opening a client for one."""
+"""Connections: adding, showing, changing, pausing and removing them; opening a client for one."""
 
 import re
 from collections.abc import Callable, Mapping
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 import msgspec
@@ -14,10 +14,8 @@ from tracker.connect import catalog
 from tracker.connect.connector import Connector
 from tracker.connect.fetch import Client, Limits, base_url, post_form
 from tracker.connect.pace import Pace
-from tracker.connect.plans import When
-from tracker.connect.replay import Sample, record_sample
 from tracker.connect.session import http_session
-from tracker.errors import AuthRejected, ProviderError, RightMissing, UsageError
+from tracker.errors import UsageError
 from tracker.records import Role
 from tracker.settings import Settings
 from tracker.settle import pair, processors_of
@@ -30,6 +28,8 @@ secret_t = tables.ConnectionSecret.__table__  # type: ignore[attr-defined]
 stream_t = tables.Stream.__table__  # type: ignore[attr-defined]
 
 SLUG = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,38}[a-z0-9])?")
+#: Names of pages beside those of connections.
+RESERVED = frozenset({"add"})
 
 
 class Deps(msgspec.Struct, kw_only=True):
@@ -99,11 +99,13 @@ def add(
     since: datetime | None = None,
     interval_s: int = 3600,
     quiet: str | None = None,
+    tokens: Mapping[str, str] | None = None,
+    due_at: datetime | None = None,
 ) -> Any:
-    """Store a connection; it is due at once, unless it is fed by files, which is why it has no next time.
+    """Store a connection; it is due at once or at `due_at`; fed by files it has no next time.
 
-    Raises UsageError for what its connector does not know or lacks.
-    `interval_s` and `quiet` are what `tracker.hours` reads from a user's words.
+    Raises UsageError for what its connector does not know or lacks. `interval_s` and `quiet` are what `tracker.hours`
+    reads from a user's words; `tokens` are those that a trial was handed.
     """
     connector = catalog.find(provider)
     credentials, options = check(connector, credentials, options)
@@ -120,13 +122,15 @@ def add(
             "stream_id": stream_id,
             "created_at": now,
             "since": since,
-            "next_sync_at": None if connector.imported else now,
+            "next_sync_at": None if connector.imported else due_at or now,
             "interval_s": interval_s,
             "quiet": quiet or None,
         }
         connection_id = conn.execute(insert(connection_t).values(values)).inserted_primary_key[0]  # type: ignore[index]
-        sealed = deps.vault.seal(slug, credentials)
-        conn.execute(insert(secret_t).values(connection_id=connection_id, credentials=sealed, updated_at=now))
+        sealed = {"credentials": deps.vault.seal(slug, credentials)}
+        if tokens:
+            sealed["tokens"] = deps.vault.seal(slug, tokens)
+        conn.execute(insert(secret_t).values(connection_id=connection_id, updated_at=now, **sealed))
     return find(deps.engine, slug)
 
 
@@ -136,7 +140,7 @@ def _titled(slug: str, connector: Connector) -> str:
 
 def check_slug(conn: Any, slug: str) -> None:
     """Raises UsageError for a slug that is none or that is taken."""
-    if not SLUG.fullmatch(slug):
+    if not SLUG.fullmatch(slug) or slug in RESERVED:
         raise UsageError(f"not a slug: {slug[:40]!r}.", hint="Use lower-case letters, digits and hyphens, at most 40.")
     if conn.execute(select(connection_t.c.id).where(connection_t.c.slug == slug)).first():
         raise UsageError(f"there is a connection {slug!r} already.", hint="Choose another --slug or remove it first.")
@@ -210,8 +214,18 @@ def edit(deps: Deps, slug: str, *, interval_s: int | None = None, quiet: str | N
         schedule.agree(conn, row.id, deps.now(), deps.settings.zone)
 
 
+def is_closed(row: Any) -> bool:
+    """Whether a connection stays only because of its earnings: it has no credentials and is never due."""
+    return row.next_sync_at is None and row.paused_at is None and row.paused_reason is not None
+
+
 def check_synced(row: Any) -> None:
-    """Raises UsageError for a connection that is fed by files: it has no schedule and nobody to ask."""
+    """Raises UsageError for a connection that is closed or fed by files: it has no schedule and nobody to ask."""
+    if is_closed(row):
+        raise UsageError(
+            f"{row.slug} is read no more: {row.paused_reason}",
+            hint=f"Read it again with: tracker connection credentials {row.slug}",
+        )
     if row.next_sync_at is None and row.paused_at is None:  # earlier versions took the time away with a pause
         raise UsageError(
             f"{row.slug} is fed by statements, so there is nothing to sync.",
@@ -232,6 +246,10 @@ def resume(deps: Deps, slug: str) -> None:
     """Let a paused connection sync again, at once."""
     row = find(deps.engine, slug)
     check_synced(row)
+    go_on(deps, row)
+
+
+def go_on(deps: Deps, row: Any) -> None:
     values = {"paused_at": None, "paused_reason": None, "failures": 0, "next_sync_at": deps.now(), "queued_until": None}
     with deps.engine.begin() as conn:
         conn.execute(update(connection_t).where(connection_t.c.id == row.id).values(values))
@@ -254,15 +272,19 @@ def replace_options(deps: Deps, slug: str, options: Mapping[str, str]) -> None:
         conn.execute(update(connection_t).where(connection_t.c.id == row.id).values(options=kept))
 
 
-def replace_credentials(deps: Deps, slug: str, credentials: Mapping[str, str]) -> None:
-    """Give a connection new credentials and let it sync again."""
+def replace_credentials(
+    deps: Deps, slug: str, credentials: Mapping[str, str], tokens: Mapping[str, str] | None = None
+) -> None:
+    """Give a connection new credentials, with the tokens that a trial was handed, and let it sync again."""
     row = find(deps.engine, slug)
-    check_synced(row)
+    if not is_closed(row):
+        check_synced(row)
     checked, _ = check(catalog.find(row.provider), credentials, row.options)
-    values = {"credentials": deps.vault.seal(slug, checked), "tokens": None, "updated_at": deps.now()}
+    sealed = deps.vault.seal(slug, tokens) if tokens else None
+    values = {"credentials": deps.vault.seal(slug, checked), "tokens": sealed, "updated_at": deps.now()}
     with deps.engine.begin() as conn:
         conn.execute(update(secret_t).where(secret_t.c.connection_id == row.id).values(values))
-    resume(deps, slug)
+    go_on(deps, row)
 
 
 def remove(deps: Deps, slug: str) -> int:
@@ -329,54 +351,3 @@ def open_client(deps: Deps, row: Any, tries: int = Limits().tries) -> Client:
         limits=msgspec.structs.replace(limits_of(deps.settings), tries=tries),
         **more,
     )
-
-
-class Tried(msgspec.Struct, frozen=True):
-    """What trying a resource showed. `problem` is empty when it can be read."""
-
-    resource: str
-    readable: bool
-    problem: str = ""
-    right: str = ""
-
-
-class _NothingKnown:
-    def open_ids(self, after: str, limit: int) -> list[str]:
-        return []
-
-    def payouts_to_itemise(self, limit: int) -> list[str]:
-        return []
-
-
-def try_out(deps: Deps, row: Any) -> list[Tried]:
-    """Prove the credentials with the first page of every resource, of the newest day where there is a date filter.
-
-    Raises AuthRejected when the credentials themselves are refused, Unavailable when the provider cannot be reached.
-    """
-    client = open_client(deps, row, tries=2)  # somebody is waiting for the answer
-    now = deps.now()
-    tried = []
-    for resource in client.connector.resources:
-        when = When(now=now, since=now - timedelta(days=1))
-        leg = next(resource.plan.legs({}, when, _NothingKnown(), lambda leg: iter(())), None)
-        if leg is None or leg.path == "":
-            continue
-        try:
-            next(client.pages(resource, leg), None)
-            tried.append(Tried(resource.name, True, right=resource.right))
-        except RightMissing as error:
-            tried.append(Tried(resource.name, False, str(error), resource.right))
-        except AuthRejected:
-            raise
-        except ProviderError as error:
-            if resource.absent is None or not resource.absent(error):
-                raise
-            tried.append(Tried(resource.name, True, "this account does not have it", resource.right))
-    return tried
-
-
-def record(deps: Deps, row: Any, resource: str, since: datetime) -> Sample:
-    """Read a resource for real and keep the exchanges as a sample, without secrets and personal fields."""
-    client = open_client(deps, row)
-    wanted = client.connector.resource(resource)
-    return record_sample(client, wanted, When(now=deps.now().replace(microsecond=0), since=since), _NothingKnown())

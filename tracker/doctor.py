@@ -5,38 +5,32 @@ import shutil
 import stat
 from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
-from decimal import Decimal
 from pathlib import Path
 from typing import Any, Literal
 
 import msgspec
-from sqlalchemy import Connection, Engine, and_, except_, func, or_, select, text, tuple_
+from sqlalchemy import Connection, Engine, except_, false, func, select, text, tuple_
 from sqlalchemy.exc import DBAPIError
 
-from tracker import mail
+from tracker import doubles, mail
 from tracker.connect import catalog
 from tracker.delivery import troubles
 from tracker.errors import TrackerError
 from tracker.keyring import sealed_elsewhere
-from tracker.money import plain
-from tracker.records import CORRECTIONS, NOT_INCOME, Kind, Role, Status
 from tracker.settings import Settings
 from tracker.settle import processors_of
 from tracker.store import rollup
 from tracker.store.database import alembic_config, explained, open_engine, reading
 from tracker.store.writes import connection_t, dirty_month_t, quarantine_t
 from tracker.store.writes import earning_t as e
+from tracker.stored import over_stored
 from tracker.vault import Vault
 
 State = Literal["ok", "note", "problem"]
 #: Lines of one finding.
 LINES = 20
-#: Newest rows that are looked at for doubles, and how many of them in one query.
-SUSPECTS, TOGETHER = 5_000, 200
 FREE_MIN = 200_000_000  # bytes
 STALE_AFTER = 3  # intervals
-#: Providers that report sales whose money passes through a payment provider.
-_SELLERS = frozenset({"shop", "membership", "course", "marketplace", "billing"})
 
 
 class Finding(msgspec.Struct, kw_only=True):
@@ -53,6 +47,7 @@ def examine(settings: Settings, now: datetime) -> Iterator[Finding]:
     """Every check, the ground first; what stands on ground that is missing is not tried."""
     yield from _folder(settings)
     yield _keys(settings)
+    yield _own_files()
     try:
         engine = open_engine(settings.database_url)
     except TrackerError as error:
@@ -72,6 +67,11 @@ def _inside(engine: Engine, settings: Settings, now: datetime) -> Iterator[Findi
     yield from found
     if any(finding.state == "problem" for finding in found):
         return
+    try:
+        if settings.keys is not None or settings.key_file.exists():  # opening the vault would make a new key
+            settings = over_stored(engine, settings, Vault.open(settings))
+    except TrackerError as error:
+        yield Finding(check="settings", state="problem", message=error.message, next=error.hint)
     for check in _CHECKS:
         with reading(engine) as conn:
             yield from check(conn, settings, now)
@@ -113,6 +113,15 @@ def _keys(settings: Settings) -> Finding:
     return Finding(
         check="key file", message=f"{settings.key_file}, mode {mode:04o}. Keep a copy apart from the backups."
     )
+
+
+def _own_files() -> Finding:
+    """The user's own providers and statement profiles, as far as the caller told the catalogue where they are."""
+    if faults := list(catalog.faults()):
+        message = f"{len(faults)} of your own providers and profiles cannot be used."
+        hint = "Correct each file where it says; docs/custom-providers.md and docs/statements.md explain every word."
+        return Finding(check="own files", state="problem", message=message, next=hint, lines=faults[:LINES])
+    return Finding(check="own files", message="All providers and profiles of your own can be used.")
 
 
 def _database(engine: Engine) -> Iterator[Finding]:
@@ -275,7 +284,7 @@ def _clock(conn: Connection, settings: Settings, now: datetime) -> Iterator[Find
 
 
 def _rollup(conn: Connection, settings: Settings, now: datetime) -> Iterator[Finding]:
-    """The monthly sums against the earnings, leaving out months that wait to be summed anyway."""
+    """The sums by month and by day against the earnings, leaving out months that wait to be summed anyway."""
     m, g = rollup.m, rollup.GROUP
     waiting = select(dirty_month_t.c.connection_id, dirty_month_t.c.month)
     sums = (func.count(), func.sum(e.c.net), func.sum(e.c.reporting_net))
@@ -288,51 +297,39 @@ def _rollup(conn: Connection, settings: Settings, now: datetime) -> Iterator[Fin
     kept = select(*(m.c[name] for name in (*g, "converted", "earnings", "net", "reporting_net"))).where(
         tuple_(m.c.connection_id, m.c.earned_month).not_in(waiting)
     )
+    yield _agreed(conn, "monthly sums", fresh, kept)
+    if (zone := rollup.zone_of_days(conn)) is None:  # all days wait to be summed
+        return
+    settled = tuple_(e.c.connection_id, e.c.earned_month).not_in(waiting)
+    by_day = rollup.summed_by_day(conn, zone, settled)
+    days = select(*(rollup.d.c[name] for name in rollup.DAYS))
+    days = days.where(tuple_(rollup.d.c.connection_id, rollup.d.c.earned_month).not_in(waiting))
+    yield _agreed(conn, "daily sums", days.where(false()) if by_day is None else by_day, days)
+
+
+def _agreed(conn: Connection, check: str, fresh: Any, kept: Any) -> Finding:
     differ = 0
     for one, other in ((fresh, kept), (kept, fresh)):
         differ += conn.execute(select(func.count()).select_from(except_(one, other).subquery())).scalar_one()
     if differ:
         hint = "Sum up again: tracker rebuild"
-        yield Finding(check="monthly sums", state="problem", message=f"{differ} differ from the earnings.", next=hint)
-    else:
-        yield Finding(check="monthly sums", message="are those of the earnings.")
-
-
-def _counted_sales(processors: list[int]) -> Any:
-    """Sales of shops and memberships whose money no payment provider is known to have reported."""
-    return and_(
-        e.c.connection_id.not_in(processors),
-        ~e.c.paired,
-        e.c.status.in_((Status.PENDING, Status.APPROVED)),
-        e.c.kind.not_in([*CORRECTIONS, *NOT_INCOME]),
-        e.c.net > Decimal(0),
-    )
-
-
-def _sellers(conn: Connection) -> dict[int, str]:
-    rows = conn.execute(select(connection_t.c.id, connection_t.c.slug, connection_t.c.provider, connection_t.c.role))
-    return {
-        row.id: row.slug
-        for row in rows
-        if row.role == Role.CASH and catalog.knows(row.provider) and catalog.find(row.provider).kind in _SELLERS
-    }
+        return Finding(check=check, state="problem", message=f"{differ} differ from the earnings.", next=hint)
+    return Finding(check=check, message="are those of the earnings.")
 
 
 def _pairing(conn: Connection, settings: Settings, now: datetime) -> Iterator[Finding]:
     """Sales that were paid through a gateway which no connected payment provider knows of, and suspected doubles."""
-    sellers, processors = _sellers(conn), processors_of(conn)
+    sellers, processors = doubles.sellers(conn), processors_of(conn)
     if not sellers or not processors:
         yield Finding(check="payments", message="No shop stands beside a payment provider.")
         return
-    sales = and_(_counted_sales(processors), e.c.connection_id.in_(sellers))
-    unpaired = conn.execute(select(func.count()).where(sales, e.c.gateway_ref.is_not(None))).scalar_one()
-    if unpaired:
+    if unpaired := doubles.unpaired(conn, sellers, processors):
         message = f"{unpaired} sales name a payment that no connected provider reports. They count by the shop's word."
         hint = "Connect the payment provider that they were paid through, or sync it."
         yield Finding(check="payments", state="note", message=message, next=hint)
     else:
         yield Finding(check="payments", message="Every sale that names a payment has found it.")
-    suspects, found = _doubles(conn, sales, processors, sellers)
+    suspects, found = doubles.suspected(conn, sellers, processors)
     if found:
         message = f"{len(found)} sales look like payments that are counted as well: the same amount within a day."
         hint = (
@@ -341,57 +338,37 @@ def _pairing(conn: Connection, settings: Settings, now: datetime) -> Iterator[Fi
         )
         yield Finding(check="doubles", state="problem", message=message, next=hint, lines=found[:LINES])
     else:
-        cut = f" among the newest {SUSPECTS}" if suspects == SUSPECTS else ""
+        cut = f" among the newest {doubles.SUSPECTS}" if suspects == doubles.SUSPECTS else ""
         yield Finding(check="doubles", message=f"None suspected{cut}.")
 
 
-def _doubles(conn: Connection, sales: Any, processors: list[int], sellers: dict[int, str]) -> tuple[int, list[str]]:
-    """How many sales were looked at, and those that have a payment of the same amount on the day or the next to it."""
-    amount = func.coalesce(e.c.gross, e.c.net).label("amount")
-    columns = (e.c.id, e.c.connection_id, e.c.external_id, e.c.kind, e.c.currency, e.c.earned_at, amount)
-    # A sale that names a payment names another one than those here, or it would be paired.
-    nameless = and_(sales, e.c.gateway_ref.is_(None))
-    rows = conn.execute(select(*columns).where(nameless).order_by(e.c.earned_at.desc()).limit(SUSPECTS)).all()
-    shop = e.alias("shop")
-    paired = select(shop.c.id).where(
-        shop.c.paired, or_(shop.c.gateway_ref == e.c.gateway_ref, shop.c.gateway_ref == e.c.payment_ref)
+def _statements(conn: Connection, settings: Settings, now: datetime) -> Iterator[Finding]:
+    """Statements of a provider that is read as well."""
+    found = list(doubles.read_and_imported(conn))
+    if not found:
+        yield Finding(check="statements", message="No month is both imported and read.")
+    told: tuple[tuple[State, str, str], ...] = (
+        (
+            "problem",
+            "were imported and are read as well, so they count twice.",
+            "Keep one: tracker connection remove SLUG. To have the statements without counting them, import them anew "
+            "after: tracker connection add PROFILE --slug SLUG --role enrichment. To count the time before the other "
+            "begins, import only files of that time.",
+        ),
+        (
+            "note",
+            "were imported and are read as well, though with other amounts.",
+            "If both are of one account, remove one of them: tracker connection remove SLUG. If not, nothing is to be "
+            "done.",
+        ),
     )
-    slugs = {row.id: row.slug for row in conn.execute(select(connection_t.c.id, connection_t.c.slug))}
-    found: list[str] = []
-    taken: set[int] = set()
-    for start in range(0, len(rows), TOGETHER):
-        part = rows[start : start + TOGETHER]
-        payments = select(*columns).where(
-            e.c.connection_id.in_(processors),
-            e.c.status.in_((Status.PENDING, Status.APPROVED)),
-            e.c.kind.not_in([*CORRECTIONS, *NOT_INCOME]),
-            e.c.earned_at >= part[-1].earned_at - timedelta(days=2),
-            e.c.earned_at <= part[0].earned_at + timedelta(days=2),
-            amount.in_({row.amount for row in part}),
-            ~paired.exists(),
-        )
-        by_amount: dict[tuple[str, Decimal], list[Any]] = {}
-        for payment in conn.execute(payments.limit(SUSPECTS)):
-            by_amount.setdefault((payment.currency, payment.amount), []).append(payment)
-        for row in part:
-            near = (
-                payment
-                for payment in by_amount.get((row.currency, row.amount), ())
-                if payment.id not in taken
-                and abs((payment.earned_at.date() - row.earned_at.date()).days) <= 1
-                # What is billed as a subscription there is no single sale here; the other way round it can be.
-                and (payment.kind != Kind.SUBSCRIPTION_PAYMENT or row.kind == Kind.SUBSCRIPTION_PAYMENT)
-            )
-            if (twin := next(near, None)) is not None:
-                taken.add(twin.id)
-                other = f"{slugs[twin.connection_id]}/{twin.external_id}"
-                found.append(
-                    f"{sellers[row.connection_id]}/{row.external_id} and {other}: "
-                    f"{plain(row.amount)} {row.currency} on {row.earned_at:%Y-%m-%d}"
-                )
-    return len(rows), found
+    for state, message, hint in told:
+        lines = [one.told for one in found if one.same == (state == "problem")]
+        if lines:
+            message = f"Months of {len(lines)} connections {message}"
+            yield Finding(check="statements", state=state, message=message, next=hint, lines=lines[:LINES])
 
 
 _CHECKS: tuple[Callable[[Connection, Settings, datetime], Iterator[Finding]], ...] = (
-    _connections, _secrets, _quarantine, _letters, _currencies, _clock, _rollup, _pairing,
+    _connections, _secrets, _quarantine, _letters, _currencies, _clock, _rollup, _pairing, _statements,
 )  # fmt: skip

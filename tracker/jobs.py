@@ -6,12 +6,14 @@ connection.
 
 from collections.abc import Callable, Sequence
 from datetime import datetime, time, timedelta, tzinfo
+from functools import partial
+from threading import Thread
 from typing import NamedTuple
 
 import structlog
 from sqlalchemy import Engine
 
-from tracker import connections, delivery, hours, rates, revalue, schedule
+from tracker import connections, delivery, hours, rates, revalue, schedule, stored
 from tracker.connections import Deps
 from tracker.errors import ProviderError, TrackerError, UsageError
 from tracker.hours import When
@@ -36,8 +38,11 @@ def tick(deps: Deps, dispatch: Callable[[Sequence[int]], None]) -> int:
 
     Raises what `dispatch` raises; the connections that it did not take are due again.
     """
-    now, zone, handed = deps.now(), deps.settings.zone, 0
+    now, handed = deps.now(), 0
     with database_errors(deps.engine):
+        with reading(deps.engine) as conn:
+            stored.take_up(deps, conn)
+        zone = deps.settings.zone
         with deps.engine.begin() as conn:
             schedule.take_turn(conn, CLOCK, hours.newest(BEAT, now, zone), BEAT)
         for _ in range(BATCHES_MAX):
@@ -100,8 +105,22 @@ def refresh_rates(deps: Deps) -> int:
 
 def repair(deps: Deps) -> None:
     """Make up for clocks that were wrong and for processes that died."""
-    with database_errors(deps.engine), deps.engine.begin() as conn:
-        schedule.repair(conn, deps.now(), deps.settings.zone)
+    with database_errors(deps.engine):
+        with deps.engine.begin() as conn:
+            schedule.repair(conn, deps.now(), deps.settings.zone)
+        revalue.revalue(deps.engine, deps.settings)
+
+
+def revalued_within(deps: Deps, seconds: float) -> bool:
+    """After a change of currency or zone, let every earning follow. Answers whether all have by then; else it goes on.
+
+    What a process that ends leaves undone, `repair` or the next start goes on with.
+    """
+    work = partial(revalue.revalue, deps.engine, deps.settings)
+    thread = Thread(target=attempt, args=("revalue", work), name="revalue", daemon=True)
+    thread.start()
+    thread.join(seconds)
+    return not thread.is_alive()
 
 
 def attempt(name: str, run: Callable[[], object]) -> None:

@@ -4,9 +4,11 @@ A new key comes first, everything is sealed again with it, and only then do the 
 """
 
 from collections.abc import Iterator
+from itertools import chain
 
 from sqlalchemy import Connection, select, update
 
+from tracker import stored
 from tracker.connections import Deps, secret_t
 from tracker.errors import ConfigError
 from tracker.store.database import reading
@@ -30,12 +32,13 @@ def reseal(deps: Deps) -> int:
         new = deps.vault.reseal(sealed)
         with deps.engine.begin() as conn:
             count += conn.execute(update(secret_t).where(this).values({column: new})).rowcount
-    return count
+    return count + stored.reseal(deps.engine, deps.vault)
 
 
 def retire(deps: Deps) -> int:
     """Drop all keys but the newest and answer how many. Raises ConfigError while anything still needs an old one."""
-    return deps.vault.retire(sealed for _, _, sealed in _sealed(deps))
+    credentials = (text for _, _, text in _sealed(deps))
+    return deps.vault.retire(chain(credentials, stored.sealed(deps.engine)))
 
 
 def _sealed(deps: Deps) -> Iterator[tuple[int, str, str]]:

@@ -4,18 +4,21 @@ import logging
 import sys
 from collections.abc import Callable
 from datetime import UTC, datetime
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import structlog
 
 from tracker.connect.declared import folder
 from tracker.connect.pace import Pace
+from tracker.connect.session import http_session
 from tracker.connections import Deps
 from tracker.errors import ConfigError, TrackerError
 from tracker.revalue import revalue
 from tracker.settings import Settings, load_settings, make_data_dir
 from tracker.statements.profiles import shelf
 from tracker.store.database import database_errors, migrate, open_engine
+from tracker.stored import over_stored
 from tracker.vault import Vault
 
 if TYPE_CHECKING:
@@ -26,7 +29,7 @@ REDIS_LIMITS = {"socket_timeout": 10.0, "socket_connect_timeout": 10.0}
 
 
 def open_ledger(settings: Settings) -> Deps:
-    """The ledger of this installation, at the newest version and in the currency and time zone of the settings.
+    """The ledger of this installation, at the newest version, with what pages stored beneath the machine's settings.
 
     Several processes may do so at once: the first one migrates, the others wait for it. Raises ConfigError.
     """
@@ -34,11 +37,17 @@ def open_ledger(settings: Settings) -> Deps:
     shelf.look_in(settings.data_dir / "statements")
     folder.look_in(settings.data_dir)
     engine = open_engine(settings.database_url)
-    migrate(engine)
-    with database_errors(engine):
-        revalue(engine, settings)
-    vault, pace = Vault.open(settings), Pace(_redis(settings))
-    return Deps(engine=engine, settings=settings, vault=vault, pace=pace, now=lambda: datetime.now(UTC))
+    try:
+        migrate(engine)
+        vault, pace = Vault.open(settings), Pace(_redis(settings))
+        with database_errors(engine):
+            settings = over_stored(engine, settings, vault)
+            revalue(engine, settings)
+    except BaseException:
+        engine.dispose()
+        raise
+    http = partial(http_session, allow_private=settings.allow_private_networks)
+    return Deps(engine=engine, settings=settings, vault=vault, pace=pace, now=lambda: datetime.now(UTC), http=http)
 
 
 def _redis(settings: Settings) -> "Redis | None":

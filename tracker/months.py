@@ -1,7 +1,7 @@
 """The one place where times are cut into months and days: in the user's time zone."""
 
 import re
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 
@@ -20,6 +20,11 @@ def day_of(time: datetime, zone: ZoneInfo) -> date:
 def start_of(month: int, zone: ZoneInfo) -> datetime:
     """The first moment of a month, in UTC."""
     return datetime(month // 100, month % 100, 1, tzinfo=zone).astimezone(UTC)
+
+
+def last_day(month: int) -> date:
+    after = following(month)
+    return date(after // 100, after % 100, 1) - timedelta(days=1)
 
 
 def following(month: int, by: int = 1) -> int:

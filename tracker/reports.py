@@ -3,10 +3,11 @@
 Every report carries its currency, its time zone and how fresh each connection is.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from decimal import Decimal
+from functools import lru_cache
 from typing import Any
 
 import msgspec
@@ -15,8 +16,8 @@ from sqlalchemy import Connection, Engine
 from tracker.classify import reason
 from tracker.errors import UsageError
 from tracker.figures.contracts import PRESETS, Contract, Policy, State
-from tracker.figures.income import IncomeRow, Slice, Unconverted, tabulate
-from tracker.figures.mrr import Movements, Mrr, movements, mrr_at
+from tracker.figures.income import Cost, IncomeRow, Slice, Unconverted, owed, tabulate
+from tracker.figures.mrr import Movements, Mrr, Rate, movements, mrr_at
 from tracker.money import convert_micros, from_micros, to_micros
 from tracker.months import following, label, month_of, start_of
 from tracker.rates import Rates, load_rates
@@ -47,6 +48,7 @@ class Income:
     as_of: Mapping[str, datetime | None]
     rows: list[IncomeRow]
     unconverted: list[Unconverted]
+    costs: list[Cost]  # in none of the rows
     empty: bool  # the whole ledger has no earning yet
 
 
@@ -68,11 +70,11 @@ def income(
     currency = currency or settings.currency
     with reading(engine) as conn:
         if currency == settings.currency:
-            slices = _slices(reads.income(conn, by, basis, first, last), currency)
+            slices = list(_slices(reads.income(conn, by, basis, first, last), currency))
         else:
             found = reads.income_by_day(conn, by, basis, first, last, settings.zone)
-            slices = _converted(found, currency, load_rates(conn))
-        made = tabulate(slices)
+            slices = list(_converted(found, currency, load_rates(conn)))
+        made = tabulate(part for part in slices if part.verdict != reads.COST)
         return Income(
             currency=currency,
             basis=basis,
@@ -83,6 +85,7 @@ def income(
             as_of=reads.freshness(conn),
             rows=made.rows,
             unconverted=made.unconverted,
+            costs=owed((part for part in slices if part.verdict == reads.COST), currency),
             empty=not made.rows and not reads.any_earning(conn),
         )
 
@@ -234,6 +237,27 @@ class Recurring:
     movements: Movements
 
 
+@dataclass(frozen=True, slots=True)
+class Subscribed:
+    """Every subscription with its history, and the rates to convert them at."""
+
+    contracts: Sequence[Contract]
+    as_of: Mapping[str, datetime | None]
+    rates: Rates
+
+    def rate_to(self, currency: str) -> Rate:
+        def rate(of: str, day: date) -> Decimal | None:
+            found = self.rates.rate(of, currency, day)
+            return found[0] if found else None
+
+        return rate
+
+
+def subscribed(engine: Engine) -> Subscribed:
+    with reading(engine) as conn:
+        return Subscribed(contracts(conn), reads.freshness(conn), load_rates(conn))
+
+
 def recurring(
     engine: Engine,
     settings: Settings,
@@ -244,6 +268,19 @@ def recurring(
     policy: str = "default",
 ) -> Recurring:
     """MRR from the subscriptions of all connections. Raises UsageError for a month to come or an unknown policy."""
+    return recurring_of(subscribed(engine), settings, now, month=month, currency=currency, policy=policy)
+
+
+def recurring_of(
+    held: Subscribed,
+    settings: Settings,
+    now: datetime,
+    *,
+    month: int | None = None,
+    currency: str | None = None,
+    policy: str = "default",
+) -> Recurring:
+    """As `recurring`, of subscriptions that were read before."""
     zone = settings.zone
     month = month or month_of(now, zone)
     if policy not in PRESETS:
@@ -253,26 +290,17 @@ def recurring(
     if since >= until:
         raise UsageError(f"{label(month)} has not begun.", hint=f"Choose a month up to {label(month_of(now, zone))}.")
     currency = currency or settings.currency
-    with reading(engine) as conn:
-        book = contracts(conn)
-        as_of = reads.freshness(conn)
-        known = load_rates(conn)
-
-    def rate(of: str, day: date) -> Decimal | None:
-        found = known.rate(of, currency, day)
-        return found[0] if found else None
-
-    rules = PRESETS[policy]
+    rate, rules = held.rate_to(currency), PRESETS[policy]
     return Recurring(
         month=month,
         policy_name=policy,
         policy=rules,
         time_zone=settings.time_zone,
-        as_of=as_of,
+        as_of=held.as_of,
         until=until,
         # The last moment of the period, so that the balance is the one that the movements end with.
-        balance=mrr_at(book, (until - _MOMENT), currency=currency, rate=rate, policy=rules),
-        movements=movements(book, since, until, currency=currency, rate=rate, policy=rules),
+        balance=mrr_at(held.contracts, (until - _MOMENT), currency=currency, rate=rate, policy=rules),
+        movements=movements(held.contracts, since, until, currency=currency, rate=rate, policy=rules),
     )
 
 
@@ -300,6 +328,9 @@ def contracts(conn: Connection) -> list[Contract]:
 def _states(row: Any, changes: Iterable[Any]) -> list[State]:
     """The newest state first. Each change (newest first) tells since when, and what the state before was like."""
     known = {name: getattr(row, name) for name in _STATE}
+    if not changes:
+        known |= {"status": SubscriptionStatus(row.status), "interval": _interval(row.interval)}
+        return [State(since=row.started_at, **known)]
     states = []
     for change in changes:
         states.append(_state(known, change.changed_at))
@@ -328,4 +359,9 @@ _STATE: dict[str, Any] = {
 
 def _state(known: Mapping[str, Any], since: datetime) -> State:
     values = {name: msgspec.convert(known[name], kind) for name, kind in _STATE.items()}
-    return State(since=since, **{**values, "interval": Interval.parse(values["interval"])})
+    return State(since=since, **{**values, "interval": _interval(values["interval"])})
+
+
+@lru_cache(maxsize=256)
+def _interval(text: str) -> Interval:
+    return Interval.parse(text)

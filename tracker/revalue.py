@@ -6,11 +6,13 @@ anything changed is one query; a change is worked through in bounded steps that 
 
 from collections.abc import Sequence
 from datetime import date, datetime
+from decimal import Decimal
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import Connection, Engine, and_, bindparam, func, or_, select, true, update
+import msgspec
+from sqlalchemy import Connection, Engine, and_, bindparam, delete, func, or_, select, true, update
 from sqlalchemy.sql import ColumnElement
 
 from tracker.money import convert_micros, from_micros, to_micros
@@ -27,6 +29,8 @@ rate_t = tables.ExchangeRate.__table__  # type: ignore[attr-defined]
 
 #: Earnings that one transaction looks at.
 STEP = 5_000
+#: The row of `setting` that says how far a change has come.
+_WAY = "revaluing"
 _DERIVED = ("reporting_net", "rate_day", "earned_month", "approved_month", "paid_month")
 
 
@@ -38,35 +42,75 @@ class _Made(NamedTuple):
     rates: str | None  # the bundled history's version, and when the newest rate over it was stored
 
 
+class _Way(msgspec.Struct):
+    """How far the work has come, kept in the ledger: whoever finds it goes on from there, also after a crash."""
+
+    wanted: _Made
+    everything: bool  # or only what newer rates can be for
+    after: int = 0  # the id of the last earning that is done
+
+
 def revalue(engine: Engine, settings: Settings) -> int:
     """Bring the value and the months of all earnings in line with the settings and the rates. Answers how many changed.
 
     A changed currency or time zone touches every earning; new or changed rates touch the earnings they can be for, and
-    all that had no rate. The months of the roll-up that changed are marked, and worked off by the next report.
+    all that had no rate. The months of the roll-up that changed are marked, and worked off by the next report. Several
+    processes may do so at once and share the work; it ends where another has other wishes meanwhile.
     """
     with reading(engine) as conn:
-        made, known = _made_and_known(conn)
+        made, known, found = _standing(conn)
         wanted = _Made(settings.currency, settings.time_zone, known)
-        if made == wanted:
+        if made == wanted and found is None:
             return 0
-        same = made.currency == wanted.currency and made.time_zone == wanted.time_zone
-        scope = _touched_by_rates(conn, made.rates, wanted) if same else true()
         rates = load_rates(conn)
+        same = (made.currency, made.time_zone) == (wanted.currency, wanted.time_zone)
+        way = found
+        if way is None or way.wanted != wanted:
+            way = _Way(wanted, everything=not same or (found is not None and found.everything))
+        scope = true() if way.everything else _touched_by_rates(conn, made.rates, wanted)
+    if way is not found:
+        with engine.begin() as conn:
+            writes.upsert(conn, setting_t, [_kept(way)], ("name",))
     changed = 0
-    after: int | None = 0
-    while after is not None:
-        count, after = _step(engine, scope, after, settings, rates)
-        changed += count
-    with engine.begin() as conn:
-        rows = [{"name": name, "value": value} for name, value in wanted._asdict().items()]
-        writes.upsert(conn, setting_t, rows, ("name",))
+    while way is not None:
+        with engine.begin() as conn:
+            way = _reached(conn, wanted)
+            if way is not None:
+                count, way = _step(conn, scope, way, settings, rates)
+                changed += count
     return changed
 
 
-def _made_and_known(conn: Connection) -> tuple[_Made, str]:
+def _reached(conn: Connection, wanted: _Made) -> _Way | None:
+    """How far this work has come; None when it is done, or somebody wants another by now."""
+    said = conn.execute(select(setting_t.c.value).where(setting_t.c.name == _WAY).with_for_update()).scalar()
+    way = _read(said)
+    return way if way and way.wanted == wanted else None
+
+
+def _kept(way: _Way) -> dict[str, str]:
+    return {"name": _WAY, "value": msgspec.json.encode(way).decode()}
+
+
+def _read(said: str | None) -> _Way | None:
+    return msgspec.json.decode(said, type=_Way) if said else None
+
+
+def outstanding(engine: Engine) -> Decimal | None:
+    """Which share of the earnings is done while they are brought in line; None when all are."""
+    newest = select(func.max(e.c.id)).scalar_subquery()
+    query = select(setting_t.c.value, newest.label("newest")).where(setting_t.c.name == _WAY)
+    with reading(engine) as conn:
+        row = conn.execute(query).first()
+    way = _read(row.value) if row else None
+    return min(Decimal(way.after) / (row.newest or 1), Decimal(1)) if row and way else None
+
+
+def _standing(conn: Connection) -> tuple[_Made, str, _Way | None]:
+    """What the figures were made with, which rates are known, and a change that is under way."""
     said = [
         select(setting_t.c.value).where(setting_t.c.name == name).scalar_subquery().label(name)
-        for name in _Made._fields
+        for name in (*_Made._fields, _WAY)
     ]
     newest = select(func.max(rate_t.c.fetched_at)).scalar_subquery().label("newest")
     row = conn.execute(select(*said, newest)).one()
@@ -75,7 +119,7 @@ def _made_and_known(conn: Connection) -> tuple[_Made, str]:
     except PackageNotFoundError:
         bundled = "none"
     known = f"{bundled} {row.newest.isoformat()}" if row.newest else bundled
-    return _Made(row.currency, row.time_zone, row.rates), known
+    return _Made(row.currency, row.time_zone, row.rates), known, _read(getattr(row, _WAY))
 
 
 def _touched_by_rates(conn: Connection, before: str | None, wanted: _Made) -> ColumnElement[bool]:
@@ -96,22 +140,29 @@ def _before(day: date) -> date:
 
 
 def _step(
-    engine: Engine, scope: ColumnElement[bool], after: int, settings: Settings, rates: Rates
-) -> tuple[int, int | None]:
-    """Look at the next earnings. Answers how many changed, and the id to go on after."""
+    conn: Connection, scope: ColumnElement[bool], way: _Way, settings: Settings, rates: Rates
+) -> tuple[int, _Way | None]:
+    """Look at the next earnings. Answers how many changed, and the rest of the way; None at its end."""
     names = ("id", "connection_id", "net", "currency", "status", "settlement", "earned_at", "validated_at", "paid_at")
-    page = select(*(e.c[name] for name in (*names, *_DERIVED))).where(scope, e.c.id > after).order_by(e.c.id)
+    page = select(*(e.c[name] for name in (*names, *_DERIVED))).where(scope, e.c.id > way.after).order_by(e.c.id)
     zone = settings.zone
-    with engine.begin() as conn:
-        rows = conn.execute(page.limit(STEP).with_for_update()).all()
-        changes = []
-        for row in rows:
-            worth = (*_worth(row, zone, settings.currency, rates), *months_of(row, zone))
-            new = dict(zip(_DERIVED, worth, strict=True))
-            if any(getattr(row, name) != value for name, value in new.items()):
-                changes.append((row, new))
-        _write(conn, changes)
-    return len(changes), rows[-1].id if len(rows) == STEP else None
+    rows = conn.execute(page.limit(STEP).with_for_update()).all()
+    changes = []
+    for row in rows:
+        worth = (*_worth(row, zone, settings.currency, rates), *months_of(row, zone))
+        new = dict(zip(_DERIVED, worth, strict=True))
+        if any(getattr(row, name) != value for name, value in new.items()):
+            changes.append((row, new))
+    _write(conn, changes)
+    if len(rows) == STEP:
+        rest = msgspec.structs.replace(way, after=rows[-1].id)
+        conn.execute(update(setting_t).where(setting_t.c.name == _WAY).values(value=_kept(rest)["value"]))
+        return len(changes), rest
+    writes.upsert(
+        conn, setting_t, [{"name": name, "value": value} for name, value in way.wanted._asdict().items()], ("name",)
+    )
+    conn.execute(delete(setting_t).where(setting_t.c.name == _WAY))
+    return len(changes), None
 
 
 def _write(conn: Connection, changes: Sequence[tuple[Any, dict[str, Any]]]) -> None:

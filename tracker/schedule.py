@@ -51,7 +51,7 @@ def claim(conn: Connection, connection_id: int, now: datetime, *, due_at: dateti
     """
     mine = f"{holder()}:{_began(os.getpid())}:{os.urandom(4).hex()}"
     row = conn.execute(select(c.c.leased_until, c.c.leased_by, c.c.slug).where(c.c.id == connection_id)).one()
-    free = _free(now)
+    free = is_free(now)
     if row.leased_by and _is_dead(row.leased_by):
         free = or_(free, c.c.leased_by == row.leased_by)
     taking = update(c).where(c.c.id == connection_id, free)
@@ -69,7 +69,8 @@ def claim(conn: Connection, connection_id: int, now: datetime, *, due_at: dateti
     return mine
 
 
-def _free(now: datetime) -> ColumnElement[bool]:
+def is_free(now: datetime) -> ColumnElement[bool]:
+    """Whether nobody is reading a connection."""
     return or_(c.c.leased_until.is_(None), c.c.leased_until < now)
 
 
@@ -119,7 +120,7 @@ def _due(now: datetime) -> list[ColumnElement[bool]]:
     return [
         c.c.next_sync_at <= now,
         c.c.paused_at.is_(None),
-        _free(now),
+        is_free(now),
         or_(c.c.queued_until.is_(None), c.c.queued_until < now),
     ]
 
@@ -162,6 +163,12 @@ def ask(conn: Connection, row: Any, now: datetime, zone: tzinfo) -> None:
     later = or_(c.c.next_sync_at > at, c.c.leased_until >= now)
     asked = update(c).where(c.c.id == row.id, c.c.failures == 0, later)
     conn.execute(asked.values(next_sync_at=at, queued_until=None))
+
+
+def hurry(conn: Connection, connection_id: int, now: datetime) -> None:
+    """Make a connection due at once, because a person asked for it; one that is being read or is paused is left."""
+    asked = update(c).where(c.c.id == connection_id, c.c.paused_at.is_(None), is_free(now))
+    conn.execute(asked.values(next_sync_at=now, queued_until=None))
 
 
 def unless_asked(row: Any, at: datetime) -> ColumnElement[datetime]:
@@ -279,7 +286,7 @@ def last_turn(conn: Connection, name: str) -> datetime | None:
 class Standing(NamedTuple):
     """What a connection is doing. `at`: since when it runs, or when it is next; `why` it is paused or tried later."""
 
-    state: Literal["paused", "running", "queued", "due", "waiting", "trying again", "imported"]
+    state: Literal["paused", "running", "queued", "due", "waiting", "trying again", "imported", "closed"]
     at: datetime | None
     why: str | None = None
 
@@ -291,7 +298,7 @@ def standing(row: Any, now: datetime, since: Mapping[int, datetime]) -> Standing
     if row.leased_until and row.leased_until >= now:
         return Standing("running", since.get(row.id))
     if row.next_sync_at is None:
-        return Standing("imported", row.as_of)
+        return Standing("closed" if row.paused_reason else "imported", row.as_of, row.paused_reason)
     if row.next_sync_at <= now:
         queued = row.queued_until and row.queued_until >= now
         return Standing("queued" if queued else "due", row.next_sync_at, row.last_error)
@@ -307,7 +314,7 @@ def running_since(conn: Connection) -> dict[int, datetime]:
 def overdue(conn: Connection, now: datetime) -> tuple[str, ...]:
     """Connections that nobody syncs although they have been due for three intervals, and for an hour at least."""
     waiting = select(c.c.slug, c.c.interval_s, c.c.next_sync_at).where(
-        c.c.next_sync_at < now - OVERDUE_MIN, c.c.paused_at.is_(None), _free(now)
+        c.c.next_sync_at < now - OVERDUE_MIN, c.c.paused_at.is_(None), is_free(now)
     )
     rows = conn.execute(waiting.order_by(c.c.next_sync_at).limit(OVERDUE_MAX))
     return tuple(row.slug for row in rows if now - row.next_sync_at > 3 * timedelta(seconds=row.interval_s))

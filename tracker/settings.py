@@ -3,7 +3,7 @@
 Each field can be set, strongest first, by the environment variable `TRACKER_<FIELD>` or by the key `<field>` of a TOML
 file: `TRACKER_CONFIG` names it, else `tracker.toml` in the data folder. Fields that hold a secret can also be read from
 a file of their own (`TRACKER_DATABASE_URL_FILE`, `database_url_file`), as container secrets are. A bad value is never
-replaced by a default: `load_settings` refuses it.
+replaced by a default: `load_settings` refuses it. What pages may change, `tracker.stored` lays beneath both.
 """
 
 import ipaddress
@@ -18,7 +18,7 @@ from typing import Annotated, Any, Literal
 from zoneinfo import ZoneInfo
 
 from platformdirs import user_data_path
-from pydantic import Field, SecretStr, ValidationError, ValidationInfo, field_validator
+from pydantic import Field, PrivateAttr, SecretStr, ValidationError, ValidationInfo, field_validator
 from pydantic_settings import (
     BaseSettings,
     EnvSettingsSource,
@@ -27,6 +27,7 @@ from pydantic_settings import (
     SettingsConfigDict,
 )
 
+from tracker.addresses import host_name, ip, mail_address, masked, network
 from tracker.errors import ConfigError, MoneyError
 from tracker.money import currency_code
 
@@ -38,8 +39,16 @@ LANGUAGES = ("en", "de", "nb")
 SMTP_PORTS = {"starttls": 587, "tls": 465, "none": 25}
 _FILE_LIMIT = 1_000_000  # bytes
 _SECRET_FILE_LIMIT = 65_536
-#: One part between dots of what stands before the @ (RFC 5322 and 6531), and of a host name.
-_ATOM, _LABEL = r"[\w!#$%&'*+/=?^`{|}~-]+", r"[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?"
+
+
+class BadSettings(ConfigError):
+    """Values that pages stored, or were given to store, and that will not do: what is wrong, by field."""
+
+    def __init__(self, problems: Mapping[str, str]) -> None:
+        told = "\n".join(f"{field}, as set on the settings page: {what}" for field, what in problems.items())
+        names = ", ".join(f"TRACKER_{field.upper()}" for field in problems)
+        super().__init__(told, hint=f"{names} would win over what is stored.")
+        self.problems = dict(problems)
 
 
 class Settings(BaseSettings):
@@ -83,6 +92,7 @@ class Settings(BaseSettings):
     )
     pages_limit: int = Field(default=20_000, ge=1, le=1_000_000, description="a whole number, 1 to 1000000")
     timeout_s: int = Field(default=60, ge=1, le=600, description="whole seconds, 1 to 600")
+    allow_private_networks: bool = Field(default=False, description="true or false")
     backfill_months: int = Field(default=36, ge=1, le=360, description="whole months, 1 to 360")
     backfill_start: date | None = Field(
         default=None, ge=date(1995, 1, 1), le=date(2100, 1, 1), description="a date such as 2023-01-01, since 1995"
@@ -115,6 +125,16 @@ class Settings(BaseSettings):
     web_hosts: Annotated[tuple[str, ...], NoDecode] = Field(
         default=(), max_length=20, description="up to 20 host names such as income.example.com, separated by commas"
     )
+    web_proxies: Annotated[tuple[str, ...], NoDecode] = Field(
+        default=(),
+        max_length=20,
+        description="up to 20 addresses or networks such as 172.16.0.0/12, but not all there are, separated by commas",
+    )
+    #: Where the values stand that environment and file give, by field.
+    _places: dict[str, str] = PrivateAttr(default_factory=dict)
+    #: What lies above what pages stored, and which state of that it is.
+    _above: "Settings | None" = PrivateAttr(default=None)
+    _revision: str = PrivateAttr(default="")
 
     @classmethod
     def settings_customise_sources(
@@ -193,13 +213,13 @@ class Settings(BaseSettings):
     @field_validator("smtp_host")
     @classmethod
     def _reachable(cls, name: str | None) -> str | None:
-        return name if name is None or _ip(name) else _host_name(name)
+        return name if name is None or ip(name) else host_name(name)
 
     @field_validator("smtp_security")
     @classmethod
     def _never_in_the_open(cls, security: str, others: ValidationInfo) -> str:
         host = others.data.get("smtp_host") or "localhost"
-        address = _ip(host)
+        address = ip(host)
         if security == "none" and host != "localhost" and not (address and address.is_loopback):
             raise ValueError
         return security
@@ -220,9 +240,14 @@ class Settings(BaseSettings):
     @field_validator("web_hosts")
     @classmethod
     def _known_hosts(cls, names: tuple[str, ...]) -> tuple[str, ...]:
-        return tuple(dict.fromkeys(name if _ip(name) else _host_name(name) for name in map(str.strip, names)))
+        return tuple(dict.fromkeys(name if ip(name) else host_name(name) for name in map(str.strip, names)))
 
-    @field_validator("letter_to", "web_hosts", mode="before")
+    @field_validator("web_proxies")
+    @classmethod
+    def _believed(cls, proxies: tuple[str, ...]) -> tuple[str, ...]:
+        return tuple(dict.fromkeys(network(one.strip()) for one in proxies))
+
+    @field_validator("letter_to", "web_hosts", "web_proxies", mode="before")
     @classmethod
     def _listed(cls, value: object) -> object:
         return [part for part in value.split(",") if part.strip()] if isinstance(value, str) else value
@@ -256,6 +281,29 @@ class Settings(BaseSettings):
         months = today.year * 12 + today.month - 1 - self.backfill_months
         return date(months // 12, months % 12 + 1, 1)
 
+    @property
+    def places(self) -> Mapping[str, str]:
+        """The fields that environment or file decide, each with the variable or key that does."""
+        return self._places
+
+    @property
+    def revision(self) -> str:
+        """Which state of what pages stored is in here; "" for none."""
+        return self._revision
+
+    def over(self, stored: Mapping[str, Any], revision: str) -> "Settings":
+        """These settings over what pages stored, in place of what was stored before. Raises BadSettings."""
+        above = self._above or self
+        own = {name: getattr(above, name) for name in above.model_fields_set}
+        values = {**own, **stored, **{name: own[name] for name in above.places if name in own}}
+        try:
+            new = Settings(**values)
+        except ValidationError as error:
+            found = [_problem(detail, values) for detail in error.errors(include_url=False)]
+            raise BadSettings({field: told for field, told in found if told}) from None
+        new._places, new._above, new._revision = above._places, above, revision
+        return new
+
     def __repr_args__(self) -> Iterator[tuple[str | None, Any]]:
         yield from super().__repr_args__()
         yield "database_url", masked(self.database_url)
@@ -276,9 +324,11 @@ def load_settings(environ: Mapping[str, str] | None = None) -> Settings:
     try:
         settings = Settings(**values)
     except ValidationError as error:
-        problems += [line for detail in error.errors(include_url=False) if (line := _problem(detail, values, places))]
+        found = [_problem(detail, values) for detail in error.errors(include_url=False)]
+        problems += [f"{places.get(field, field)}: {told}" for field, told in found if told]
     if problems:
         raise ConfigError("\n".join(problems))
+    settings._places.update({name: places[name] for name in values if name in places})
     return settings
 
 
@@ -356,48 +406,13 @@ def _reason(error: Exception) -> str:
     return (error.strerror if isinstance(error, OSError) else str(error)) or type(error).__name__
 
 
-def _problem(detail: Any, values: Mapping[str, Any], places: Mapping[str, str]) -> str:
+def _problem(detail: Any, values: Mapping[str, Any]) -> tuple[str, str]:
+    """A field, and what is wrong with its value."""
     field = str(detail["loc"][0])
     if field not in values:
-        return ""  # a default that could not be made, because the field it is made from is bad
+        return field, ""  # a default that could not be made, because the field it is made from is bad
     shown = "this value" if field in SECRETS else repr(str(values[field])[:60])
-    place = places.get(field, field)
-    return f"{place}: {shown} is not allowed. Expected {Settings.model_fields[field].description}."
-
-
-def mail_address(text: str) -> str:
-    """An address as it is kept: the domain in small letters and IDNA (RFC 5891). Raises ValueError.
-
-    No display name, no quoted text before the @, no line break, which would be another header.
-    """
-    local, _, domain = text.strip().rpartition("@")
-    if not re.fullmatch(rf"{_ATOM}(\.{_ATOM})*", local) or len(local.encode()) > 64:
-        raise ValueError("not a mail address")
-    return f"{local}@{_host_name(domain)}"
-
-
-def _host_name(name: str) -> str:
-    if not name.isascii():
-        import idna  # only for the rare case
-
-        name = idna.encode(name, uts46=True).decode()  # its errors are ValueErrors
-    name = name.lower()
-    if not re.fullmatch(rf"{_LABEL}(\.{_LABEL})*", name) or len(name) > 253:
-        raise ValueError("not a host name")
-    return name
-
-
-def _ip(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
-    try:
-        return ipaddress.ip_address(host)
-    except ValueError:
-        return None
-
-
-def masked(url: str) -> str:
-    """A database or queue address without its passwords, for messages and logs."""
-    url = re.sub(r"^([^:]+://[^:@/]*):.*@", r"\1:***@", url)
-    return re.sub(r"(?i)(pass\w*=)[^&]*", r"\1***", url)
+    return field, f"{shown} is not allowed. Expected {Settings.model_fields[field].description}."
 
 
 def make_data_dir(settings: Settings) -> Path:

@@ -1,15 +1,13 @@
-"""Income streams of the user, the rules that assign earnings, marks of programs, overrides of single earnings.
+"""Income streams of the user, marks of programs, overrides of single earnings. Rules are in `tracker.rules`.
 
 Every change takes effect on old earnings at once: one update of the set that moves, and the months of the roll-up that
 it touched.
 """
 
 import re
-from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any
 
-import msgspec
 from sqlalchemy import (
     BigInteger,
     Connection,
@@ -21,18 +19,16 @@ from sqlalchemy import (
     insert,
     or_,
     select,
-    true,
     type_coerce,
     update,
 )
 
 from tracker.books import book_of, claimed
-from tracker.classify import assign_streams
 from tracker.connections import Deps, find, stream_t
 from tracker.errors import UsageError
 from tracker.finish import finish
 from tracker.ledger import program_t
-from tracker.records import NOT_INCOME, Kind, Recurrence, Status
+from tracker.records import NOT_INCOME, Recurrence, Status
 from tracker.store import rollup, tables, writes
 from tracker.store.columns import Micros
 from tracker.store.database import reading
@@ -42,28 +38,21 @@ from tracker.store.writes import earning_t as e
 rule_t = tables.StreamRule.__table__  # type: ignore[attr-defined]
 m = tables.MonthlyIncome.__table__  # type: ignore[attr-defined]
 
-#: Patterns of a rule.
-PARTS = ("program", "product", "sub_id", "kind")
-NAME_MAX, PATTERN_MAX, RULES_MAX, PROGRAMS_SHOWN = 80, 200, 1_000, 500
-
-
-class Held(msgspec.Struct, frozen=True):
-    """Earnings of a stream in one currency; `net` in major units, of those that are approved or pending and count."""
-
-    stream: str
-    currency: str
-    earnings: int
-    net: Decimal
-
-
-class Moved(msgspec.Struct, kw_only=True):
-    """How many earnings went to another stream, and by what each stream grew or shrank."""
-
-    earnings: int
-    streams: list[Held] = []
+NAME_MAX, MODEL_MAX, PROGRAMS_SHOWN = 80, 60, 500
+#: Ways to earn, as a stream may name its own; any other short text will do as well.
+BUSINESS_MODELS = (
+    "affiliate", "recurring affiliate", "advertising", "sponsorship", "digital product", "online course", "membership",
+    "freemium", "own SaaS", "physical shop", "physical subscription", "membership and delivery", "service or retainer",
+    "consulting", "rental", "licence or royalty", "agency fee", "tips",
+)  # fmt: skip
+#: Hours sold to one client, or made once and sold to many.
+DELIVERIES = ("one_to_one", "one_to_many")
 
 
 # --- streams ---
+
+#: As the user arranged them.
+IN_ORDER = (stream_t.c.position, stream_t.c.title, stream_t.c.id)
 
 
 def slug_of(name: str) -> str:
@@ -80,6 +69,12 @@ def find_stream(conn: Connection, name: str) -> Any:
         hint = f"There are: {known}." if known else "Make one with `tracker stream add NAME`."
         raise UsageError(f"no stream is called {name[:60]!r}.", hint=hint)
     return found
+
+
+def names(engine: Engine) -> list[tuple[str, str]]:
+    """Slug and title of every stream, as the user arranged them."""
+    with reading(engine) as conn:
+        return [(row.slug, row.title) for row in conn.execute(select(stream_t).order_by(*IN_ORDER))]
 
 
 def every_stream(engine: Engine) -> list[dict[str, Any]]:
@@ -101,7 +96,7 @@ def every_stream(engine: Engine) -> list[dict[str, Any]]:
                 "earnings": sum(count for (stream, _), (count, _) in sums.items() if stream == row.id),
                 "net": {currency: net for (stream, currency), (_, net) in sorted(sums.items()) if stream == row.id},
             }
-            for row in conn.execute(select(stream_t).order_by(stream_t.c.position, stream_t.c.title))
+            for row in conn.execute(select(stream_t).order_by(*IN_ORDER))
         ]
 
 
@@ -124,11 +119,12 @@ def _held(conn: Connection) -> dict[tuple[int, str], tuple[int, Decimal]]:
 def add_stream(deps: Deps, name: str, business_model: str | None = None, delivery: str | None = None) -> str:
     """Make a stream and answer its slug. Raises UsageError for an empty, long or taken name."""
     title = _titled(name)
+    told = _described(business_model, delivery)
     with deps.engine.begin() as conn:
         _refuse_taken(conn, title)
         last = conn.execute(select(func.coalesce(func.max(stream_t.c.position), 0))).scalar_one()
-        values = {"slug": slug_of(title), "title": title, "business_model": business_model, "delivery": delivery}
-        conn.execute(insert(stream_t).values(**values, position=last + 1, created_at=deps.now()))
+        values = {"slug": slug_of(title), "title": title, "position": last + 1, "created_at": deps.now()}
+        conn.execute(insert(stream_t).values(**values, **told))
     return slug_of(title)
 
 
@@ -143,6 +139,34 @@ def _refuse_taken(conn: Connection, title: str, but: int | None = None) -> None:
     taken = conn.execute(select(stream_t.c.id, stream_t.c.title).where(stream_t.c.slug == slug_of(title))).first()
     if taken is not None and taken.id != but:
         raise UsageError(f"there is a stream {taken.title!r} already.", hint="Choose another name.")
+
+
+def _described(business_model: str | None, delivery: str | None) -> dict[str, str | None]:
+    model = " ".join((business_model or "").split()) or None
+    if model and (len(model) > MODEL_MAX or not model.isprintable()):
+        raise UsageError(f"not a business model: {model[:40]!r}", hint=f"Use 1 to {MODEL_MAX} characters.")
+    if delivery and delivery not in DELIVERIES:
+        raise UsageError(f"not a way to deliver: {delivery[:20]!r}.", hint=f"Choose {' or '.join(DELIVERIES)}.")
+    return {"business_model": model, "delivery": delivery or None}
+
+
+def describe_stream(deps: Deps, name: str, business_model: str | None, delivery: str | None) -> None:
+    """Say how a stream earns; None where that is left open. Raises UsageError."""
+    told = _described(business_model, delivery)
+    with deps.engine.begin() as conn:
+        stream = find_stream(conn, name)
+        conn.execute(update(stream_t).where(stream_t.c.id == stream.id).values(told))
+
+
+def move_stream(deps: Deps, name: str, by: int) -> None:
+    """Put a stream so many places further down the list (up when negative)."""
+    with deps.engine.begin() as conn:
+        stream = find_stream(conn, name)
+        order = list(conn.execute(select(stream_t.c.id).order_by(*IN_ORDER)).scalars())
+        at = order.index(stream.id)
+        order.insert(max(0, min(at + by, len(order) - 1)), order.pop(at))
+        for position, number in enumerate(order, 1):
+            conn.execute(update(stream_t).where(stream_t.c.id == number).values(position=position))
 
 
 def rename_stream(deps: Deps, name: str, to: str) -> str:
@@ -184,114 +208,6 @@ def remove_stream(deps: Deps, name: str, into: str | None = None) -> int:
             rollup.work_off(conn)
         conn.execute(delete(stream_t).where(stream_t.c.id == stream.id))
     return moved
-
-
-# --- rules ---
-
-
-def every_rule(engine: Engine) -> list[dict[str, Any]]:
-    """All rules in the order in which they are tried."""
-    query = (
-        select(rule_t, stream_t.c.title.label("stream"), connection_t.c.slug.label("connection"))
-        .join(stream_t, stream_t.c.id == rule_t.c.stream_id)
-        .outerjoin(connection_t, connection_t.c.id == rule_t.c.connection_id)
-        .order_by(rule_t.c.position, rule_t.c.id)
-    )
-    names = ("id", "position", "stream", "connection", *PARTS)
-    with reading(engine) as conn:
-        return [{name: getattr(row, name) for name in names} for row in conn.execute(query)]
-
-
-def add_rule(
-    deps: Deps,
-    stream: str,
-    parts: Mapping[str, str | None],
-    *,
-    connection: str | None = None,
-    position: int | None = None,
-    dry_run: bool = False,
-) -> tuple[int, Moved]:
-    """Add a rule at a position, by default as the last. Answers its id and what moved by it.
-
-    With `dry_run` nothing is kept. Raises UsageError for a rule that fits everything, a pattern that is empty or long,
-    or an unknown kind, stream or connection.
-    """
-    given = {name: pattern.strip() for name, pattern in parts.items() if pattern is not None}
-    _check(given, connection)
-    connection_id = find(deps.engine, connection).id if connection else None
-    with deps.engine.connect() as conn:
-        transaction = conn.begin()
-        stream_id = find_stream(conn, stream).id
-        order = _order(conn)
-        if len(order) >= RULES_MAX:
-            raise UsageError(f"there are {RULES_MAX} rules already.", hint="Remove some first.")
-        values = {"stream_id": stream_id, "connection_id": connection_id, "position": len(order) + 1, **given}
-        rule_id = int(conn.execute(insert(rule_t).values(values)).inserted_primary_key[0])  # type: ignore[index]
-        at = len(order) if position is None else max(0, min(position - 1, len(order)))
-        order.insert(at, rule_id)
-        moved = _apply(conn, order)
-        if dry_run:
-            transaction.rollback()
-        else:
-            transaction.commit()
-    return rule_id, moved
-
-
-def _check(given: Mapping[str, str], connection: str | None) -> None:
-    for name, pattern in given.items():
-        if not pattern or len(pattern) > PATTERN_MAX:
-            raise UsageError(f"--{name.replace('_', '-')}: a pattern has 1 to {PATTERN_MAX} characters.")
-    kind = given.get("kind")
-    if kind and "*" not in kind and kind.lower() not in list(Kind):
-        raise UsageError(f"--kind: {kind[:40]!r} is not a kind.", hint=f"Known: {', '.join(Kind)}.")
-    if connection is None and all(set(pattern) <= {"*"} for pattern in given.values()):
-        raise UsageError(
-            "a rule without a condition would take every earning.",
-            hint="Give at least one of --connection, --program, --product, --sub-id, --kind.",
-        )
-
-
-def remove_rule(deps: Deps, rule_id: int) -> Moved:
-    with deps.engine.begin() as conn:
-        order = _order(conn)
-        _refuse_unknown(order, rule_id)
-        conn.execute(delete(rule_t).where(rule_t.c.id == rule_id))
-        return _apply(conn, [other for other in order if other != rule_id])
-
-
-def move_rule(deps: Deps, rule_id: int, position: int) -> Moved:
-    """Put a rule at a position, 1 is tried first."""
-    with deps.engine.begin() as conn:
-        order = _order(conn)
-        _refuse_unknown(order, rule_id)
-        order.remove(rule_id)
-        order.insert(max(0, min(position - 1, len(order))), rule_id)
-        return _apply(conn, order)
-
-
-def _order(conn: Connection) -> list[int]:
-    return list(conn.execute(select(rule_t.c.id).order_by(rule_t.c.position, rule_t.c.id)).scalars())
-
-
-def _refuse_unknown(order: list[int], rule_id: int) -> None:
-    if rule_id not in order:
-        raise UsageError(f"there is no rule {rule_id}.", hint="`tracker rule list` shows all with their ids.")
-
-
-def _apply(conn: Connection, order: list[int]) -> Moved:
-    """Number the rules anew, assign every earning by them, and say what moved."""
-    for position, rule_id in enumerate(order, 1):
-        conn.execute(update(rule_t).where(rule_t.c.id == rule_id).values(position=position))
-    before = _held(conn)
-    count = assign_streams(conn, true())
-    after = _held(conn)
-    titles = dict(_pairs(conn, select(stream_t.c.id, stream_t.c.title)))
-    changes = []
-    for key in sorted({*before, *after}):
-        (old_count, old_net), (new_count, new_net) = (sums.get(key, (0, Decimal(0))) for sums in (before, after))
-        if (old_count, old_net) != (new_count, new_net):
-            changes.append(Held(titles[key[0]], key[1], new_count - old_count, new_net - old_net))
-    return Moved(earnings=count, streams=changes)
 
 
 # --- programs and single earnings ---

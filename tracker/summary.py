@@ -17,7 +17,7 @@ from tracker import reports
 from tracker.connections import why_paused
 from tracker.errors import UsageError
 from tracker.figures.comparison import Months, StreamIncome, by_stream, one
-from tracker.figures.income import Unconverted, summed
+from tracker.figures.income import Cost, Unconverted, summed
 from tracker.months import following, label, month_of, start_of
 from tracker.reports import Recurring
 from tracker.settings import Settings
@@ -148,6 +148,7 @@ class MonthlySummary:
     unconverted: tuple[Unconverted, ...]  # of the month's income
     waiting: Decimal  # earned in the month, not approved yet, in no total
     estimated: Decimal  # earned in the month, only implied by the provider, in no total
+    costs: tuple[Cost, ...]  # owed to others for the month, such as the affiliates of an own programme, in no total
     empty: bool  # the ledger has no earning at all
     begins: int | None  # the first month of which it knows any income
     pending: tuple[Pending, ...]
@@ -212,6 +213,7 @@ def summarise(
             unconverted=_left_out(then),
             waiting=beside.pending,
             estimated=beside.estimated,
+            costs=tuple(then.costs),
             empty=then.empty,
             begins=begins,
             pending=tuple(_pending(reads.pending(conn), shared)),
@@ -224,6 +226,13 @@ def summarise(
             quarantine=tuple(_quarantined(row, shared) for row in reads.quarantined(conn)),
             as_of={row.slug: row.as_of for row in rows},
         )
+
+
+def of_letter(engine: Engine, settings: Settings, month: int, now: datetime) -> MonthlySummary:
+    """The summary as the letter about a month would be made now: losses are told since the letter before."""
+    with reading(engine) as conn:
+        since = reads.previous_letter(conn, label(month))
+    return summarise(engine, settings, month, now, since=since)
 
 
 def attention(conn: Connection, now: datetime) -> tuple[tuple[TroubledConnection, ...], tuple[Quarantined, ...]]:

@@ -44,6 +44,7 @@ def environ(world: World) -> dict[str, str]:
         "TRACKER_TIME_ZONE": "Europe/Berlin",
         "TRACKER_BACKFILL_START": f"{start:%Y-%m-%d}",
         "TRACKER_WEB_PORT": "0",
+        "TRACKER_ALLOW_PRIVATE_NETWORKS": "true",
         "PYTHONPATH": os.pathsep.join([str(world.folder), str(ROOT)]),
     }
 

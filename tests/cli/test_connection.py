@@ -45,6 +45,24 @@ def test_a_connection_is_added_tested_shown_paused_resumed_and_removed(command: 
     assert command("connection", "list", "--json")[:2] == (0, "[]\n")
 
 
+def test_a_connection_is_read_again_and_removed_without_its_earnings(command: Command, world: World) -> None:
+    add(command, world)
+    command("sync")
+    code, said, _ = command("connection", "reread", "network", "--from", "2026-01-01")
+    assert (code, said) == (0, "network is due now and reads again from 2026-01-01: tracker sync network\n")
+    assert command("sync")[:2] == (0, "network: ok, nothing new in 7 rows\n")
+    assert command("connection", "reread", "network", "--from", "soon")[0] == 64
+    code, said, _ = command("connection", "remove", "network", "--keep-earnings", "--yes")
+    assert (code, said) == (0, "network is read no more. Its 7 earnings are kept.\n")
+    assert "read no more, up to" in command("connection", "list")[1]
+    assert command("schedule")[0] == 0
+    code, _, error = command("sync", "network")
+    assert (code, "network is read no more: removed; its earnings are kept." in error) == (64, True)
+    assert "earnings" in command("income", "--json")[1]
+    assert command("connection", "credentials", "network", "--credential", f"key={KEY}")[0] == 0
+    assert command("sync", "network")[0] == 0
+
+
 @pytest.mark.parametrize(
     ("words", "told"),
     [

@@ -9,6 +9,7 @@ import sys
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -68,6 +69,25 @@ def test_a_broken_file_is_named_and_the_rest_is_listed(command: Command, own: Pa
     ]
     code, _, error = command("connector", "show", "my-network")
     assert (code, error.startswith("tracker: connectors.d/my-network.toml, line")) == (2, True)
+
+
+def test_the_doctor_names_files_of_the_user_that_cannot_be_used(command: Command, own: Path, world: World) -> None:
+    def told() -> Any:
+        found = json.loads(command("doctor", "--json")[1])["findings"]
+        (finding,) = [one for one in found if one["check"] == "own files"]
+        return finding
+
+    assert told()["state"] == "ok"
+    text = (own / "example-network.toml").read_text("utf-8")
+    (own / "my-network.toml").write_text(text.replace("bearer =", "baerer ="), "utf-8")
+    (world.folder / "statements").mkdir()
+    (world.folder / "statements" / "club.toml").write_text("title = 7", "utf-8")
+    found = told()
+    assert found["state"] == "problem"
+    assert found["message"] == "2 of your own providers and profiles cannot be used."
+    first, second = found["lines"]
+    assert first.startswith("connectors.d/my-network.toml, line")
+    assert "club" in second
 
 
 def test_from_a_key_to_the_ledger_without_knowing_an_id(

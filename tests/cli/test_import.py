@@ -140,3 +140,12 @@ def test_commands_about_syncing_say_what_feeds_the_connection(command: Command, 
     assert code == 0
     assert "Next: tracker import FILE --connection wise" in out
     assert "from files, none yet" in " ".join(command("connection", "list")[1].split())
+
+
+def test_a_connection_that_files_feed_is_shown_without_an_interval(command: Command, world: World) -> None:
+    assert command("import", str(FILES / "wise.csv"), "--yes")[0] == 0
+    world.add("network")
+    shown = {slug: command("connection", "show", slug)[1].splitlines() for slug in ("wise-statement", "network")}
+    every = {slug: [line for line in lines if line.startswith("every")] for slug, lines in shown.items()}
+    assert every == {"wise-statement": [], "network": ["every          1h"]}
+    assert any("from files, up to" in line for line in shown["wise-statement"])

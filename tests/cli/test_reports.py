@@ -136,7 +136,7 @@ def test_income_for_scripts_has_exactly_these_names_and_values(year: Ledger, tra
     code, out, _ = tracker("income", "--from", "2026-05", "--to", "2026-06", "--json")
     told = json.loads(out)
     assert code == 0
-    assert list(told) == ["currency", "basis", "time_zone", "from", "to", "as_of", "rows", "unconverted"]
+    assert list(told) == ["currency", "basis", "time_zone", "from", "to", "as_of", "rows", "costs", "unconverted"]
     assert {name: told[name] for name in list(told)[:5]} == {
         "currency": "EUR", "basis": "earned", "time_zone": "Europe/Berlin", "from": "2026-05", "to": "2026-06",
     }  # fmt: skip
@@ -151,6 +151,28 @@ def test_income_for_scripts_has_exactly_these_names_and_values(year: Ledger, tra
         "month", "group", "recurring", "one_off", "instalment", "variable", "total", "pending", "declined", "reversed",
         "estimated", "earnings",
     ]  # fmt: skip
+
+
+def test_costs_are_told_below_the_total_and_in_no_row(year: Ledger, tracker: Tracker) -> None:
+    words = ("income", "--from", "2026-05", "--to", "2026-06")
+    rows = json.loads(tracker(*words, "--json")[1])["rows"]
+    csv_before = tracker(*words, "--csv")[1]
+    year.earning("shop", "-9.50", "2026-05-04", kind="cost")
+    year.earning("shop", "-1.00", "2026-06-04", kind="cost", settlement="paid")
+    year.earning("shop", "-500", "2026-06-04", kind="cost", currency="KES")
+    told = json.loads(tracker(*words, "--json")[1])
+    assert told["rows"] == rows
+    assert told["costs"] == [
+        {"month": "2026-05", "currency": "EUR", "amount": "-9.50", "earnings": 1},
+        {"month": "2026-06", "currency": "EUR", "amount": "-1.00", "earnings": 1},
+        {"month": "2026-06", "currency": "KES", "amount": "-500.00", "earnings": 1},
+    ]
+    line = "Costs, in none of these figures: 10.50 EUR and 500.00 KES (3 commissions) for the affiliates of your own"
+    assert line in tracker(*words)[1]
+    _, out, said = tracker(*words, "--csv")
+    assert (out, line in said) == (csv_before, True)
+    year.earning("shop", "-7.00", "2024-01-04", kind="cost")
+    assert "7.00 EUR (1 commission)" in tracker("income", "--from", "2024-01", "--to", "2024-01")[1]
 
 
 def test_the_basis_and_the_groups_are_chosen_by_word(year: Ledger, tracker: Tracker) -> None:

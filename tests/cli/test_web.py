@@ -49,7 +49,7 @@ def test_serve_prints_the_way_in_serves_and_stops(process: Process, connected: W
         token = re.search(r'name="form_token" value="(\w+)"', form.text)
         assert token
         fields = {"name": "owner", "password": "a long password", "again": "a long password", "token": found[2]}
-        assert client.post("/setup", data={"form_token": token[1], **fields}).headers["location"] == "/"
+        assert client.post("/setup", data={"form_token": token[1], **fields}).headers["location"] == "/welcome"
         assert soon(connected, lambda: connected.connection("network").as_of is not None)
         assert "€70.00" in client.get("/").text  # seven commissions that wait for approval
     rest = end(serving)

@@ -135,6 +135,20 @@ def test_a_small_file_does_not_unpack_into_a_huge_one(tmp_path: Path, monkeypatc
         rows(file)
 
 
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-16"])
+def test_a_line_without_an_end_does_not_fill_the_memory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, encoding: str
+) -> None:
+    monkeypatch.setattr(reading, "LINE_MAX", 3_000_000)
+    file = tmp_path / "statement.csv.gz"
+    lines = ("Date,Text\n" + "2026-03-01,xxxxxxxx\n" * 300_000).encode(encoding)
+    file.write_bytes(gzip.compress(lines, mtime=0))
+    assert len(rows(file)) == 300_001
+    file.write_bytes(gzip.compress(lines + ("x" * 4_000_000).encode(encoding), mtime=0))
+    with pytest.raises(UsageError, match="has a line of more than 3 MB"):
+        rows(file)
+
+
 def test_a_file_larger_than_any_statement_is_not_begun(tmp_path: Path) -> None:
     file = tmp_path / "huge.csv"
     with file.open("wb") as out:

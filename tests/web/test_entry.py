@@ -1,6 +1,7 @@
 """The way in: first run, login, sessions, and what strangers get."""
 
 import re
+import socket
 from datetime import timedelta
 
 import httpx
@@ -10,8 +11,11 @@ from tests.web.conftest import PASSWORD, SETUP_TOKEN, Browser, origin, send
 from tests.world import World
 from tracker import accounts
 from tracker.errors import ConfigError
+from tracker.settings import load_settings
+from tracker.web import listen as listening
+from tracker.web.app import make_app
 from tracker.web.guard import Window
-from tracker.web.listen import address_of, listen
+from tracker.web.listen import Pages, address_of, listen
 
 SETUP = f"/setup?token={SETUP_TOKEN}"
 
@@ -33,11 +37,17 @@ def is_inside(one: httpx.Client) -> bool:
 def test_the_owner_is_set_up_once_with_the_printed_token(browser: Browser, world: World) -> None:
     one = browser()
     page = one.get(SETUP).text
-    assert "EUR" in page
-    assert "Europe/Berlin" in page
-    answer = set_up(one)
-    assert (answer.status_code, answer.headers["location"]) == (303, "/")
+    assert '<option value="EUR" selected>' in page
+    assert '<option value="Europe/Berlin" selected>' in page
+    answer = set_up(one, currency="NOK", time_zone="Europe/Oslo", locale="nb")
+    assert (answer.status_code, answer.headers["location"]) == (303, "/welcome")
     assert is_inside(one)
+    next_step = one.get("/welcome").text
+    assert '<html lang="nb">' in next_step
+    assert 'href="/connections/add"' in next_step
+    assert 'action="/sample"' in next_step
+    found = world.deps.settings
+    assert (found.currency, found.time_zone, found.locale) == ("NOK", "Europe/Oslo", "nb")
     assert world.ask('select name, role from "user"') == [("Eva", "owner")]
     assert PASSWORD not in str(world.dump())
     other = browser()
@@ -60,6 +70,8 @@ def test_without_the_token_there_is_no_set_up(browser: Browser, world: World, pa
         ({"password": "x" * 201, "again": "x" * 201}, "too long: at most 200"),
         ({"again": "another password"}, "not the same"),
         ({"name": "  "}, "A name has 1 to 64"),
+        ({"currency": "EURO"}, "Expected an ISO 4217 code such as EUR."),
+        ({"time_zone": "Mars/Base"}, "Expected an IANA time zone such as Europe/Berlin."),
     ],
 )
 def test_what_will_not_do_is_said_and_can_be_corrected(
@@ -70,7 +82,40 @@ def test_what_will_not_do_is_said_and_can_be_corrected(
     assert answer.status_code == 400
     assert told in answer.text
     assert "x" * 201 not in answer.text
-    assert set_up(one).headers["location"] == "/"
+    assert world.ask('select count(*) from "user"') == [(0,)]
+    assert set_up(one).headers["location"] == "/welcome"
+
+
+@pytest.mark.parametrize(
+    ("asked", "locale", "currency"),
+    [
+        ("nb-NO,nb;q=0.9,en;q=0.8", "nb", "NOK"),
+        ("de-CH,de;q=0.9", "de_CH", "CHF"),
+        ("de", "de", "EUR"),
+        ("en-GB", "en_GB", "GBP"),
+        ("fr-FR,en;q=0.5", "en", "EUR"),
+        ("", "en", "EUR"),
+    ],
+)
+def test_the_first_page_guesses_by_what_the_browser_asks_for(
+    browser: Browser, asked: str, locale: str, currency: str
+) -> None:
+    page = browser().get(SETUP, headers={"Accept-Language": asked}).text
+    assert f'<html lang="{locale[:2]}">' in page
+    assert f'<option value="{locale}" selected>' in page
+    assert f'<option value="{currency}" selected>' in page
+
+
+def test_what_the_machine_decides_is_told_on_the_first_page(browser: Browser, world: World) -> None:
+    environ = {"TRACKER_DATA_DIR": str(world.folder), "TRACKER_CURRENCY": "SEK", "TZ": "UTC"}
+    world.deps.settings = load_settings(environ)
+    one = browser()
+    page = one.get(SETUP).text
+    assert "Decided by TRACKER_CURRENCY." in page
+    assert 'name="currency"' not in page
+    assert "/static/setup.js" in page  # the machine does not know its zone, and the browser may
+    assert set_up(one, time_zone="Europe/Oslo", currency="USD").status_code == 303
+    assert (world.deps.settings.currency, world.deps.settings.time_zone) == ("SEK", "Europe/Oslo")
 
 
 def test_before_the_first_run_the_pages_say_where_to_begin(browser: Browser) -> None:
@@ -127,6 +172,15 @@ def test_too_many_tries_of_one_sender_have_to_wait(inside: httpx.Client, browser
     assert send(browser(), "/login", name="owner", password=PASSWORD).status_code == 303  # another sender may
     world.later(minutes=16)
     assert send(guessing, "/login", name="owner", password=PASSWORD).status_code == 303
+
+
+def test_who_has_many_addresses_is_one_sender(inside: httpx.Client, browser: Browser) -> None:
+    def status(sender: str) -> int:
+        return send(browser(sender=sender), "/login", name="owner", password="a guess of many").status_code
+
+    assert [status(f"2001:db8:1:2:{n:x}::1") for n in range(10)] == [400] * 10
+    assert status("2001:db8:1:2:ffff::9") == 429
+    assert status("2001:db8:1:3::1") == 400
 
 
 def test_a_window_forgets_the_longest_silent_and_is_not_fooled_by_the_clock(world: World) -> None:
@@ -255,9 +309,47 @@ def test_a_public_address_needs_a_password_first(world: World) -> None:
         assert address_of(world.deps.settings, bound) == f"http://127.0.0.1:{bound.getsockname()[1]}"
 
 
+def test_who_sends_nothing_keeps_nobody_out(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(listening, "HEAD_S", 0.4)
+    whole = b"GET /login HTTP/1.1\r\nHost: localhost\r\n\r\n"
+    with listen(world.deps) as bound:
+        pages = Pages(make_app(world.deps), bound)
+        for sent in (b"", whole[:20], whole + whole[:20]):
+            with socket.create_connection(bound.getsockname(), timeout=20) as one:
+                one.sendall(sent)
+                answer = b"".join(iter(lambda: one.recv(65_536), b""))  # until the other side closes
+            assert answer.startswith(b"HTTP/1.1 200") == sent.startswith(whole)
+        pages.stop()
+
+
 def test_a_port_that_is_taken_is_named_with_the_way_out(world: World) -> None:
     with listen(world.deps) as taken:
         port = taken.getsockname()[1]
         world.deps.settings = world.deps.settings.model_copy(update={"web_port": port})
         with pytest.raises(ConfigError, match=rf"port {port} is taken: .* Set TRACKER_WEB_PORT .* --no-web\."):
             listen(world.deps)
+
+
+def test_a_proxy_elsewhere_is_believed_only_when_it_is_named(world: World) -> None:
+    def is_private(*proxies: str) -> bool:
+        """Whether a browser behind a proxy with TLS gets a cookie for TLS alone."""
+        with listen(world.deps) as bound:
+            pages = Pages(make_app(world.deps), bound, proxies)
+            address = address_of(world.deps.settings, bound)
+            elsewhere = httpx.HTTPTransport(local_address="127.0.0.2")
+            with httpx.Client(base_url=address, transport=elsewhere, headers={"X-Forwarded-Proto": "https"}) as one:
+                cookie = one.get("/login").headers["set-cookie"]
+            pages.stop()
+        return "; secure" in cookie.lower()
+
+    assert not is_private()
+    assert not is_private("127.0.0.3", "10.0.0.0/8")
+    assert is_private("127.0.0.2")
+    assert is_private("127.0.0.0/29")
+
+
+def test_a_page_is_asked_for_without_its_body(inside: httpx.Client, browser: Browser) -> None:
+    answer = browser().head("/login")
+    assert (answer.status_code, answer.content) == (200, b"")
+    assert inside.head("/").status_code == 200
+    assert inside.head("/logout").status_code == 405

@@ -23,6 +23,15 @@ from tracker.web import guard
 from tracker.web.app import make_app
 from tracker.web.listen import Pages, listen
 
+PART = b'--b 1\r\nContent-Disposition: form-data; name="id"\r\n\r\n1\r\n'
+PARTS = (
+    PART
+    + b"--b 1\r\nContent-Type: text/plain\r\ncontent-disposition: form-data;name=n\r\n\r\n\xc3\xbc\r\n\r\n"
+    + b'--b 1\r\nContent-Disposition: form-data; name="file"; filename="me.png"\r\n\r\n\xff\xd8\r\n'
+    + b'--b 1\r\nContent-Disposition: form-data; name="j"\r\n\r\n{"x":[]}\r\n'
+    + PART.replace(b"\r\n1\r\n", b"\r\n2\r\n")
+    + b"--b 1--\r\n"
+)
 COMMISSION = earning("c1", status="approved", net="12.50")
 
 
@@ -84,6 +93,7 @@ def test_a_postback_is_kept_and_makes_the_next_sync_due(world: World, provider: 
         (b'[{"id": "1"}]', "application/vnd.api+json; charset=utf-8", [{"id": "1"}]),
         (b"a=1&b=&a=2", "application/x-www-form-urlencoded", {"a": ["1", "2"], "b": ""}),
         (b'data={"x":[1]}&bad={no', "application/x-www-form-urlencoded", {"data": {"x": [1]}, "bad": "{no"}),
+        (PARTS, 'multipart/form-data; charset=utf-8; boundary="b 1"', {"id": ["1", "2"], "n": "ü\r\n", "j": {"x": []}}),
         (b'"ping"', "text/plain", {"value": "ping"}),
         (b"", "application/json", {}),
     ],
@@ -106,6 +116,13 @@ def test_forms_and_json_are_understood(
         (b"\xff=1", "application/x-www-form-urlencoded"),
         (b"&".join(b"a=1" for _ in range(600)), "application/x-www-form-urlencoded"),
         (b"[" * 100_000, "application/json"),
+        (PARTS, "multipart/form-data"),
+        (PARTS, "multipart/form-data; boundary=other"),
+        (PARTS.removesuffix(b"--b 1--\r\n"), 'multipart/form-data; boundary="b 1"'),
+        (PARTS.replace(b"name=", b"nome="), 'multipart/form-data; boundary="b 1"'),
+        (PARTS.replace(b"\xc3", b"\xff"), 'multipart/form-data; boundary="b 1"'),
+        (PART * 600 + b"--b 1--", 'multipart/form-data; boundary="b 1"'),
+        (PART.replace(b"id", b'"' * 200_000) + b"--b 1--", 'multipart/form-data; boundary="b 1"'),
     ],
 )
 def test_what_is_neither_form_nor_json_is_refused(world: World, provider: httpx.Client, body: bytes, kind: str) -> None:
@@ -362,7 +379,8 @@ def test_no_log_has_a_token_or_what_was_sent(
 
 def test_a_slow_body_is_cut_off(world: World) -> None:
     bound = listen(world.deps)
-    pages = Pages(guard.Guard(make_app(world.deps), hosts=(), body_s=0.2), bound)
+    app = guard.Guard(make_app(world.deps), hosts=(), uploads={}, welcome=lambda headers: False, body_s=0.2)
+    pages = Pages(app, bound)
     try:
         with socket.create_connection(bound.getsockname(), timeout=20) as slow:
             slow.sendall(b"POST /in/x HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100\r\n\r\nonly this")

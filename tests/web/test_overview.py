@@ -1,169 +1,155 @@
-"""The overview: this month so far, beside the same days of earlier months, and what needs a hand."""
+"""The page `/`: figures that lead to their rows, ways to look at them, what needs a hand, and what is new."""
 
 import re
-from collections.abc import Iterator
 from datetime import UTC, datetime
-from decimal import Decimal
-from html import unescape
-from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import httpx
 import pytest
 
 from tests.pretend import Reply, earning
+from tests.web.conftest import Browser, send, words
 from tests.world import World
 from tracker import connections
-from tracker.figures.comparison import Change
-from tracker.overview import Overview, overview, same_moment
+from tracker.revalue import revalue
 
 PATH = "/commissions"
 BERLIN = ZoneInfo("Europe/Berlin")
 
 
-def moment(text: str) -> datetime:
-    """Of a clock on a wall in Berlin."""
-    return datetime.fromisoformat(text).replace(tzinfo=BERLIN).astimezone(UTC)
-
-
 def put(world: World, row_id: str, at: str, net: str, **more: str) -> None:
-    world.provider.put(PATH, earning(row_id, moment(at), net=net, **{"status": "approved", **more}))
+    there = datetime.fromisoformat(at).replace(tzinfo=BERLIN).astimezone(UTC)
+    world.provider.put(PATH, earning(row_id, there, net=net, **{"status": "approved", **more}))
 
 
 @pytest.fixture
-def both(database_url_both: str, tmp_path: Path) -> Iterator[World]:
-    with World(database_url_both, tmp_path / "data") as world:
-        world.now = moment("2026-06-15 12:00")
-        world.deps.settings = world.deps.settings.model_copy(update={"backfill_months": 18})
-        yield world
+def world(world: World) -> World:
+    revalue(world.engine, world.deps.settings)  # as every start does: the ledger notes its time zone
+    return world
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
-def database_url_both(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    return f"sqlite:///{tmp_path}/t.db" if request.param == "sqlite" else str(request.getfixturevalue("postgres_url"))
-
-
-def seen(world: World) -> Overview:
-    return overview(world.engine, world.deps.settings, world.now)
-
-
-# --- the figures ---
-
-
-def test_the_month_so_far_is_held_against_the_same_days(both: World) -> None:
-    put(both, "a", "2026-06-01 00:00", "10.00", recurrence="recurring")
-    put(both, "b", "2026-06-15 11:59", "5.50")
-    put(both, "waits", "2026-06-02 12:00", "7.00", status="pending")
-    put(both, "gone", "2026-06-02 12:00", "9.00", status="declined")
-    put(both, "may-same-days", "2026-05-15 11:59", "4.00")
-    put(both, "may-later", "2026-05-15 12:01", "100.00")
-    put(both, "april", "2026-04-30 23:59", "1000.00")
-    put(both, "year", "2025-06-10 12:00", "20.00", recurrence="recurring")
-    put(both, "year-later", "2025-06-15 12:01", "300.00")
-    both.add("network")
-    assert both.sync("network").outcome == "ok"
-    found = seen(both)
-    total = found.total
-    assert (found.month, found.days, found.empty) == (202606, 15, False)
-    assert total.total.amount == Decimal("15.50")
-    assert (total.recurring.amount, total.other.amount) == (Decimal(10), Decimal("5.50"))
-    assert total.total.last_month == Change(Decimal(4), Decimal("11.50"), Decimal("2.875"))
-    assert total.total.last_year == Change(Decimal(20), Decimal("-4.50"), Decimal("-0.225"))
-    assert found.waiting == 7
-    assert [(line.stream, line.total.amount) for line in found.streams] == [("Network", Decimal("15.50"))]
-
-
-def test_the_history_has_a_bar_for_each_month_the_longest_whole(both: World) -> None:
-    put(both, "a", "2026-06-01 12:00", "25.00")
-    put(both, "b", "2026-05-20 12:00", "30.00", recurrence="recurring")
-    put(both, "c", "2026-05-20 12:00", "70.00")
-    put(both, "refund", "2026-03-20 12:00", "-50.00", kind="refund")
-    both.add("network")
-    both.sync("network")
-    bars = {bar.month: bar for bar in seen(both).history}
-    assert list(bars) == [202506, *range(202507, 202513), *range(202601, 202607)]
-    assert (bars[202605].recurring_part, bars[202605].other_part, bars[202605].total) == (30, 70, Decimal(100))
-    assert (bars[202606].recurring_part, bars[202606].other_part) == (0, 25)
-    assert (bars[202603].other_part, bars[202603].total) == (0, Decimal(-50))
-    assert (bars[202604].known, bars[202604].total) == (True, Decimal(0))
-    assert not bars[202602].known
-
-
-def test_the_pipeline_is_what_waits_what_is_approved_and_what_was_paid_this_month(both: World) -> None:
-    put(both, "p", "2026-04-01 12:00", "1.00", status="pending")
-    put(both, "u", "2026-04-01 12:00", "2.00")
-    put(both, "s", "2026-04-01 12:00", "3.00", settlement="scheduled")
-    put(both, "paid", "2026-06-01 12:00", "4.00", settlement="paid")
-    put(both, "long-paid", "2026-02-01 12:00", "50.00", settlement="paid", validated="2026-02-01T12:00:00Z")
-    put(both, "strange", "2026-04-01 12:00", "6.00", currency="KES")
-    both.add("network")
-    both.sync("network")
-    found = seen(both).pipeline
-    assert {name: (one.earnings, one.amount) for name, one in found.items() if name != "paid"} == {
-        "pending": (1, Decimal(1)), "approved": (2, Decimal(5)),
-    }  # fmt: skip
-    assert [(one.currency, one.net, one.earnings) for one in found["approved"].unconverted] == [("KES", Decimal(6), 1)]
-
-
-@pytest.mark.parametrize(
-    ("month", "now", "expected"),
-    [
-        (202605, "2026-06-15 12:00", "2026-05-15 12:00"),
-        (202602, "2026-03-31 08:00", "2026-03-01 00:00"),  # February is over by then
-        (202502, "2026-02-28 08:00", "2025-02-28 08:00"),
-        (202302, "2024-02-29 08:00", "2023-03-01 00:00"),
-        (202603, "2026-04-29 02:30", "2026-03-29 02:30"),  # a time that the night of the 29th skips
-        (202610, "2026-11-01 00:00", "2026-10-01 00:00"),
-    ],
-)
-def test_the_same_days_end_at_the_same_time_of_day(month: int, now: str, expected: str) -> None:
-    there = same_moment(month, moment(now), BERLIN)
-    assert there.astimezone(UTC) == moment(expected)
-
-
-# --- the page ---
-
-
-def words(page: httpx.Response) -> str:
-    """What a reader sees, without tags."""
-    return " ".join(unescape(re.sub(r"<[^>]+>", " ", page.text)).split())
-
-
-def test_an_empty_ledger_says_how_to_connect_the_first_provider(inside: httpx.Client) -> None:
-    said = words(inside.get("/"))
-    assert "Nothing here yet" in said
-    assert "tracker connection add awin --slug awin" in said
-
-
-def test_a_connection_without_income_is_no_reason_to_connect_it_again(inside: httpx.Client, world: World) -> None:
-    world.add("network")
-    said = words(inside.get("/"))
-    assert "network is connected, but nothing was earned" in said
-
-
-def test_the_page_tells_figures_their_basis_and_how_fresh_they_are(inside: httpx.Client, world: World) -> None:
+@pytest.fixture
+def filled(world: World) -> World:
     put(world, "a", "2026-06-10 12:00", "1234.50", recurrence="recurring")
     put(world, "b", "2026-06-11 12:00", "65.50")
     put(world, "c", "2026-05-11 12:00", "1000.00")
     put(world, "d", "2026-06-12 12:00", "80.00", status="pending")
     world.add("network")
     world.sync("network")
+    return world
+
+
+def links(page: httpx.Response) -> set[str]:
+    return {link.replace("&amp;", "&") for link in re.findall(r'href="([^"]+)"', page.text)}
+
+
+def test_the_page_tells_figures_their_basis_and_how_fresh_they_are(inside: httpx.Client, filled: World) -> None:
     said = words(inside.get("/"))
     for told in (
         "June 2026 so far €1,300.00 95 % of it is recurring.",
-        "€80.00 more was earned this month and waits for the provider's approval.",
+        "€80.00 more was earned and waits for the provider's approval.",
         "Same days of last month €1,000.00 +300.00 (+30.0 %)",
         "Same days a year ago no data",
-        "Network 1,234.50 65.50 1,300.00",
+        "Read up to Jun 15, 2026",
+        "Network 1,234.50 65.50 1,300.00 +300.00 (+30.0 %)",
         "Waiting for validation €80.00 1 earning",
+        "Approved €2,300.00 3 earnings",
+        "Paid this month nothing",
+        "By the day earned, in EUR",
         "Jun 2026 so far 1,234.50 65.50 1,300.00 May 2026 – 1,000.00 1,000.00 Apr 2026 no data",
-        "Everything is read up to 15 Jun 2026 12:00 or later.",
+        "How fresh 1 connection is network Jun 15, 2026",
     ):
-        assert told in said
+        assert told in said, told
     assert "Needs a hand" not in said
 
 
-def test_what_fails_stands_on_top_with_what_to_do(inside: httpx.Client, world: World) -> None:
+def test_every_figure_leads_to_its_rows(inside: httpx.Client, filled: World) -> None:
+    found = links(inside.get("/"))
+    assert {
+        "/earnings?month=2026-06&counted=yes",
+        "/earnings?month=2026-05&counted=yes",
+        "/streams/network",
+        "/earnings?month=2026-06&counted=yes&stream=network",
+        "/earnings?counted=pending",
+        "/earnings?status=approved&settlement=unpaid&counted=yes",
+        "/connections/network",
+    } <= found
+    assert "/earnings?month=2026-04&counted=yes" not in found  # nothing is known of it
+    several = links(inside.get("/?from=2026-04&to=2026-05&basis=approved"))
+    assert "/earnings?from=2026-04-01&to=2026-05-31&counted=yes&basis=approved" in several
+    assert "/earnings?month=2026-05&counted=yes&basis=approved" in several
+
+
+def test_period_basis_and_currency_can_be_chosen(inside: httpx.Client, filled: World) -> None:
+    page = inside.get("/?period=last-month&basis=approved&currency=USD")
+    said = words(page)
+    assert "May 2026 $" in said
+    assert "By the day approved, in USD" in said
+    assert "These are worth what they are at the reference rate of today." in said
+    assert {"/?period=12-months&basis=approved&currency=USD", "/?basis=approved&currency=USD"} <= links(page)
+    assert re.search(r'<option value="approved" selected>', page.text)
+    assert 'name="from" type="month" value="2026-05"' in page.text
+    assert "Apr 2026 to Jun 2026 so far €2,300.00" in words(inside.get("/?period=3-months"))
+    assert "March 2026 €0.00" in words(inside.get("/?from=2026-03&to=2026-03&basis=&currency="))
+
+
+@pytest.mark.parametrize(
+    "query",
+    ["period=x", "from=2026-13", "from=2026-06&to=2026-01", "from=2027-01", "basis=x", "currency=1", "from=0001-01"],
+)
+def test_a_way_to_look_that_cannot_be_meant_is_refused(inside: httpx.Client, filled: World, query: str) -> None:
+    page = inside.get(f"/?{query}")
+    assert page.status_code == 400
+    assert "This cannot be done" in page.text
+
+
+def test_the_table_of_the_chart_holds_the_exact_numbers(inside: httpx.Client, filled: World) -> None:
+    page = inside.get("/").text
+    figure = page[page.index("<figure") : page.index("</figure>")]
+    assert 'data-chart="stacked" data-currency="EUR" data-newest-first' in figure
+    assert re.findall(r'data-series="([^"]+)"', figure) == ["recurring", "other"]
+    assert re.findall(r'data-value="([^"]+)"', figure)[:4] == ["1234.5", "65.5", "0", "1000"]
+    assert re.findall(r'fill-(\w+) w-(\d+)"', figure)[:4] == [
+        ("recurring", "94"), ("other", "5"), ("recurring", "0"), ("other", "76"),
+    ]  # fmt: skip
+
+
+def test_a_write_is_on_the_next_page(inside: httpx.Client, filled: World) -> None:
+    assert "€1,300.00" in words(inside.get("/"))
+    put(filled, "e", "2026-06-13 12:00", "100.00", updated="2026-06-15T10:00:05Z")
+    filled.later(seconds=10)
+    filled.sync("network")
+    assert "€1,400.00" in words(inside.get("/"))
+
+
+def test_news_stay_for_a_visit_and_are_each_users_own(
+    inside: httpx.Client, viewer: httpx.Client, filled: World
+) -> None:
+    assert "Since you last looked" not in words(inside.get("/"))  # the first time everything would be new
+    filled.later(hours=2)
+    put(filled, "d", "2026-06-12 12:00", "80.00", status="approved", updated="2026-06-15T11:00:00Z")
+    put(filled, "e", "2026-06-15 12:30", "7.00", updated="2026-06-15T11:00:00Z")
+    filled.sync("network")
+    page = inside.get("/")
+    assert "Since you last looked, 2 hours ago New €7.00 1 earning" in words(page)
+    assert "Approved €80.00 1 earning The largest €80.00" in words(page)
+    assert any(re.fullmatch(r"/earnings/\d+", link) for link in links(page))
+    filled.later(minutes=20)
+    assert "New €7.00" in words(inside.get("/"))
+    filled.later(minutes=20)
+    assert "New €7.00" in words(inside.get("/"))
+    assert "New €7.00" not in words(viewer.get("/"))
+    filled.later(minutes=31)
+    assert "Since you last looked" not in words(inside.get("/"))
+
+
+@pytest.mark.parametrize("cookie", ["1.x.0.0", "1.0.0", "9" * 40, "1.999999999999999999.0.999999999999999999", "…", ""])
+def test_a_cookie_that_somebody_made_up_does_no_harm(inside: httpx.Client, filled: World, cookie: str) -> None:
+    inside.cookies.set("tracker_seen", cookie.encode("ascii", "xmlcharrefreplace").decode())
+    assert inside.get("/").status_code == 200
+
+
+def test_what_fails_stands_on_top_with_where_it_is_mended(inside: httpx.Client, world: World) -> None:
     world.provider.put(PATH, earning("odd", status="strange"))
     put(world, "a", "2026-06-10 12:00", "10.00")
     world.add("network")
@@ -175,14 +161,13 @@ def test_what_fails_stands_on_top_with_what_to_do(inside: httpx.Client, world: W
     connections.pause(world.deps, "shop")
     page = inside.get("/")
     said = words(page)
-    assert "<script" not in page.text
+    assert "<script>" not in page.text
     top = said.index("Needs a hand")
     assert top < said.index("June 2026 so far")
-    assert "tracker connection test bank" in said
-    assert "Pretend Shop paused last read never You paused it." in said
-    assert "tracker connection resume shop" in said
+    assert "Pretend Shop paused never read to the end You paused it." in said
     assert "1 row not understood commissions" in said
     assert "bank was never read to the end, so something may be missing." in said
+    assert {"/connections/bank", "/connections/shop", "/quarantine?connection=network"} <= links(page)
 
 
 def test_names_that_providers_give_are_only_text(inside: httpx.Client, world: World) -> None:
@@ -194,7 +179,73 @@ def test_names_that_providers_give_are_only_text(inside: httpx.Client, world: Wo
     assert '<img src=x onerror="alert(1)">' in words(page)
 
 
+# --- a ledger without income ---
+
+
+def test_an_empty_ledger_leads_to_the_first_provider_or_to_sample_data(inside: httpx.Client) -> None:
+    page = inside.get("/")
+    assert "Nothing here yet" in words(page)
+    assert "/connections/add" in links(page)
+    assert '<form method="post" action="/sample">' in page.text
+    assert re.search(r'name="form_token" value="[0-9a-f]{64}"', page.text)
+
+
+def test_a_viewer_of_an_empty_ledger_is_not_asked_to_connect_anything(viewer: httpx.Client) -> None:
+    page = viewer.get("/")
+    assert "No provider is connected. An owner can do that." in words(page)
+    assert "/sample" not in page.text
+
+
+def test_a_connection_without_income_is_no_reason_to_connect_it_again(inside: httpx.Client, world: World) -> None:
+    world.add("network")
+    said = words(inside.get("/"))
+    assert "network is connected, but nothing was earned" in said
+
+
+def test_the_overview_is_for_users_only(browser: Browser, filled: World) -> None:
+    answer = browser().get("/")
+    assert (answer.status_code, answer.headers["location"]) == (303, "/login")
+
+
+# --- what comes with the page ---
+
+
 def test_every_width_that_a_bar_can_have_is_in_the_stylesheet(inside: httpx.Client) -> None:
     css = inside.get("/static/pages.css").text
     assert [f".w-{part} {{ width: {part}%; }}" in css for part in range(101)] == [True] * 101
-    assert "://" not in css  # nothing is asked of another machine
+
+
+def test_no_style_sheet_or_script_of_ours_names_another_machine(inside: httpx.Client, filled: World) -> None:
+    page = inside.get("/").text
+    parts = set(re.findall(r'(?:src|href)="(/static/[^"]+)"', page))
+    assert {"/static/chart.js", "/static/vendor/chart.umd.min.js", "/static/overview.css"} <= parts
+    for part in parts - {"/static/vendor/chart.umd.min.js", "/static/icon.svg"}:
+        assert "://" not in inside.get(part).text
+
+
+def test_the_page_with_all_it_loads_is_light(inside: httpx.Client, filled: World) -> None:
+    page = inside.get("/")
+    parts = set(re.findall(r'(?:src|href)="(/static/[^"]+)"', page.text))
+    loaded = [inside.get(part) for part in parts]
+    assert len(page.content) + sum(int(one.headers["content-length"]) for one in loaded) < 150_000
+
+
+def test_what_a_browser_has_is_not_sent_again(inside: httpx.Client) -> None:
+    first = inside.get("/static/pages.css")
+    assert (first.headers["content-encoding"], first.headers["cache-control"]) == ("gzip", "no-cache")
+    again = inside.get("/static/pages.css", headers={"If-None-Match": first.headers["etag"]})
+    assert (again.status_code, again.content) == (304, b"")
+    plain = inside.get("/static/pages.css", headers={"Accept-Encoding": "identity"})
+    assert plain.text == first.text
+    assert "content-encoding" not in plain.headers
+    assert inside.get("/static/%2e%2e/app.py").status_code == 404
+    assert inside.get("/static/nothing.css").status_code == 404
+    assert inside.head("/static/pages.css").content == b""
+    assert inside.get("/static/chart.js").headers["content-type"].startswith("text/javascript")
+
+
+def test_a_page_with_a_form_token_is_not_compressed(inside: httpx.Client, filled: World) -> None:
+    page = inside.get("/")
+    assert "form_token" in page.text
+    assert "content-encoding" not in page.headers
+    assert send(inside, "/logout", "/").headers["location"] == "/login"

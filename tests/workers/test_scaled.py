@@ -70,6 +70,7 @@ class Machine:
             "TRACKER_REDIS_URL": redis_url,
             "TRACKER_TIME_ZONE": "Europe/Berlin",
             "TRACKER_BACKFILL_START": since.isoformat(),
+            "TRACKER_ALLOW_PRIVATE_NETWORKS": "true",
             "TMPDIR": str(world.folder),
             "PYTHONPATH": os.pathsep.join([str(world.folder), str(ROOT)]),
         }

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 from rich.cells import cell_len, set_cell_size
 
 from tracker.cli.ground import jsonable, out
+from tracker.exports.about import is_formula
 
 _GAP = "  "
 
@@ -125,7 +126,7 @@ def write_csv(header: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> None:
 def _cell(value: Any) -> str:
     """Text that a spreadsheet would run as a formula gets an apostrophe in front; amounts keep their sign."""
     if isinstance(value, str):
-        return f"'{value}" if value[:1] in ("=", "+", "-", "@", "\t", "\r", "\n") and value else value
+        return f"'{value}" if is_formula(value) else value
     if isinstance(value, bool):
         return "true" if value else "false"
     shown = jsonable(value)

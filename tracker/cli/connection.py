@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 from rich.table import Table
 
-from tracker import connections, discover
+from tracker import connections, discover, tending, trial
 from tracker.cli import discovered, inbound
 from tracker.cli.credentials import CredentialFile, Credentials, completed, given
 from tracker.cli.ground import (
@@ -161,8 +161,11 @@ def show(slug: Slug, as_json: Json = False) -> None:
         print_json({**_shown(row), **story})
         return
     options = [("option", f"{name}={value}") for name, value in row.options.items()]
+    hidden = {"options", "next_sync_at", "last_error", "paused_reason"}
+    if row.next_sync_at is None and row.paused_at is None:  # fed by files: nothing reads it by itself
+        hidden.add("interval_s")
     for name, value in [*_shown(row).items(), *options]:
-        if value not in (None, "") and name not in ("options", "next_sync_at", "last_error", "paused_reason"):
+        if value not in (None, "") and name not in hidden:
             text = _local(value, deps) if isinstance(value, datetime) else jsonable(value)
             if name == "interval_s":
                 name, text = "every", interval_text(value)
@@ -208,7 +211,7 @@ def try_out(slug: Slug, as_json: Json = False) -> None:
     deps = open_ledger()
     row = connections.find(deps.engine, slug)
     try:
-        tried = connections.try_out(deps, row)
+        tried = trial.try_out(deps, row)
     except ProviderError as error:
         if isinstance(error, AuthRejected) and not isinstance(error, RightMissing):
             error.hint = f"{error.hint} Then: tracker connection credentials {slug}".strip()
@@ -299,14 +302,38 @@ def credentials_(
 
 
 @app.command()
-def remove(
-    slug: Slug, yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False, as_json: Json = False
+def reread(
+    slug: Slug,
+    from_: Annotated[str, typer.Option("--from", metavar="DATE", help="The first day, in your time zone.")],
+    as_json: Json = False,
 ) -> None:
-    """Remove a connection with all that was read from it."""
+    """Let the next sync read again what came since a day. Nothing counts twice."""
+    deps = open_ledger()
+    tending.reread(deps, slug, parse_day(from_, "--from"))
+    _say(deps, slug, f"{slug} is due now and reads again from {from_}: tracker sync {slug}", as_json)
+
+
+@app.command()
+def remove(
+    slug: Slug,
+    keep_earnings: Annotated[
+        bool, typer.Option("--keep-earnings", help="Forget the credentials and read no more; what came from it stays.")
+    ] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Remove a connection with all that was read from it, or without."""
     deps = open_ledger()
     connections.find(deps.engine, slug)
-    if not yes and not typer.confirm(f"Remove {slug} and every earning that came from it?", err=True):
+    asked = f"Remove {slug} and every earning that came from it?"
+    if keep_earnings:
+        asked = f"Forget the credentials of {slug} and read it no more?"
+    if not yes and not typer.confirm(asked, err=True):
         raise TrackerError("nothing was removed.")
+    if keep_earnings:
+        count = tending.close(deps, slug)
+        _say(deps, slug, f"{slug} is read no more. Its {count:,} earnings are kept.", as_json)
+        return
     count = connections.remove(deps, slug)
     if as_json:
         print_json({"slug": slug, "removed": True, "earnings": count})

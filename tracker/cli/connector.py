@@ -152,7 +152,7 @@ def record(
 
     Read it before you share it.
     """
-    from tracker import connections
+    from tracker import connections, trial
     from tracker.connect import replay
 
     deps = open_ledger()
@@ -163,7 +163,7 @@ def record(
     if file.exists():
         raise UsageError(f"{file} is there already.", hint="Give a new name.")
     moment = now()
-    sample = connections.record(deps, row, resource, since=moment - timedelta(days=days))
+    sample = trial.record(deps, row, resource, since=moment - timedelta(days=days))
     file.parent.mkdir(parents=True, exist_ok=True)
     file.write_bytes(replay.dump(sample))
     out.print(f"Wrote {file} with {len(sample.exchanges)} exchanges. Read it before you share it.", markup=False)

@@ -7,22 +7,23 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime, time, timedelta
 from decimal import Decimal
+from functools import partial
 from time import monotonic
 from typing import Annotated, Any
 
 import msgspec
 import typer
-from sqlalchemy import insert, select, update
+from sqlalchemy import select, update
 
-from tracker import connections, reports
+from tracker import connections, reports, sample
 from tracker import letter as letters
 from tracker.cli import columns, income, letter, payouts
 from tracker.cli import sync as syncing
 from tracker.cli.columns import Written, terminal_width
 from tracker.cli.ground import now, open_ledger, out
-from tracker.connect import catalog
 from tracker.connect.fetch import LOOPBACK
 from tracker.connect.pace import NoPace, Pace
+from tracker.connect.session import http_session
 from tracker.connections import Deps
 from tracker.demo.networks import PLAYED
 from tracker.demo.server import Sandbox
@@ -34,26 +35,10 @@ from tracker.settings import Settings, load_settings
 from tracker.store import tables, writes
 from tracker.store.database import reading
 from tracker.store.writes import connection_t
+from tracker.summary import of_letter
 
 CLOCK = "demo_clock"
 setting_t = tables.Setting.__table__  # type: ignore[attr-defined]
-
-#: The invented creator's streams: which earnings belong to which, in this order.
-CONNECTIONS = {
-    "awin": "Gear reviews",
-    "cj": "Gear reviews",
-    "stripe": "Other",
-    "woocommerce": "Shop",
-    "ghost": "Newsletter",
-}
-RULES = (
-    ("Newsletter", "Trail Letters*"),
-    ("Trail map app", "Wegmarke*"),
-    ("Member area", "Member area*"),
-    ("Course", "*course*"),
-    ("Shop", "*e-book*"),
-    ("Shop", "*template*"),
-)
 
 
 def demo(
@@ -72,7 +57,8 @@ def demo(
     deps = open_ledger(_settings())
     refuse_own_connections(deps)
     with sandbox(deps, later) as playground:
-        deps = msgspec.structs.replace(deps, pace=NoPace(), now=lambda: playground.now)
+        http = partial(http_session, allow_private=True)  # the sandbox is on this machine
+        deps = msgspec.structs.replace(deps, pace=NoPace(), now=lambda: playground.now, http=http)
         out.print(
             f"Sandbox: {', '.join(playground.providers)} on this machine, {playground.now:%d %B %Y}. Nothing leaves it."
         )
@@ -144,9 +130,7 @@ def connect(deps: Deps, playground: Sandbox, also: Sequence[str] = ()) -> list[A
     """Connections to every provider; those of an earlier run learn the new port."""
     known = {row.slug: row for row in connections.every(deps.engine)}
     for slug in dict.fromkeys((*playground.providers, *also, *(slug for slug in known if slug in PLAYED))):
-        options = {"base_url": playground.url(slug)}
-        if (wanted := catalog.find(slug).options.get("currency")) and wanted.required:
-            options["currency"] = "EUR"
+        options = sample.options_for(slug, playground.url(slug))
         if slug in known:
             with deps.engine.begin() as conn:
                 values = {"options": {**known[slug].options, **options}}
@@ -158,18 +142,11 @@ def connect(deps: Deps, playground: Sandbox, also: Sequence[str] = ()) -> list[A
                 slug,
                 credentials=playground.credentials(slug),
                 options=options,
-                stream=CONNECTIONS.get(slug),
+                stream=sample.STREAMS.get(slug),
             )
     if not known:
-        add_rules(deps)
+        sample.add_rules(deps)
     return connections.every(deps.engine)
-
-
-def add_rules(deps: Deps) -> None:
-    with deps.engine.begin() as conn:
-        for position, (stream, pattern) in enumerate(RULES):
-            stream_id = connections.find_or_make_stream(conn, stream, deps.now().astimezone(UTC))
-            conn.execute(insert(tables.StreamRule).values(stream_id=stream_id, position=position, product=pattern))
 
 
 def show(deps: Deps, moment: datetime) -> None:
@@ -198,7 +175,8 @@ def show(deps: Deps, moment: datetime) -> None:
 
 def write_letter(deps: Deps) -> None:
     """The letter of the newest full month, in a folder in place of a mail box."""
-    summary = letter.summary_of(deps, letter.newest_full_month(deps))
+    month = letter.newest_full_month(deps)
+    summary = of_letter(deps.engine, deps.settings, month, deps.now())
     written = letters.write(summary)
     outbox = deps.settings.data_dir / "outbox"
     outbox.mkdir(exist_ok=True)
@@ -236,7 +214,8 @@ def hold(playground: Sandbox) -> None:
     """Wait for Ctrl-C."""
     from threading import Event
 
-    out.print("\nConnect them by hand, in another ledger:")
+    out.print("\nConnect them by hand, in another ledger. They are on this machine, which has to be allowed there:")
+    out.print("  export TRACKER_ALLOW_PRIVATE_NETWORKS=true")
     for slug in playground.providers:
         given = " ".join(f"--credential {name}={value}" for name, value in playground.credentials(slug).items())
         address = f"--option base_url={playground.url(slug)}"

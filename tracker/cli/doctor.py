@@ -5,16 +5,20 @@ from typing import Annotated
 import typer
 
 from tracker.cli.ground import PARTIAL, now, out, print_json
+from tracker.connect.declared import folder
 from tracker.doctor import examine
 from tracker.settings import load_settings
+from tracker.statements.profiles import shelf
 
 _MARKS = {"ok": "ok     ", "note": "note   ", "problem": "PROBLEM"}
 
 
 def doctor(as_json: Annotated[bool, typer.Option("--json", help="For scripts.")] = False) -> None:
     """Say what is wrong and what to do next. Exit code 0: nothing needs you, 1: something does."""
-    findings = []
-    for finding in examine(load_settings(), now()):
+    settings, findings = load_settings(), []
+    folder.look_in(settings.data_dir)
+    shelf.look_in(settings.data_dir / "statements")
+    for finding in examine(settings, now()):
         findings.append(finding)
         if not as_json:
             out.print(f"{_MARKS[finding.state]}  {finding.check}: {finding.message}", markup=False)

@@ -1,6 +1,7 @@
 """`tracker income`: what came in by month, recurring apart from one-off."""
 
 from dataclasses import asdict
+from decimal import Decimal
 from itertools import groupby
 from typing import Annotated, Any
 
@@ -45,7 +46,7 @@ def income(
         print_json(told(report))
     elif as_csv:
         write_csv(COLUMNS, [row_told(row) for row in report.rows])
-        for line in _unconverted(report, Written("en")):
+        for line in (*_costs(report, Written("en")), *_unconverted(report, Written("en"))):
             err.print(line, markup=False)
     else:
         show(table(report, deps.settings, terminal_width()))
@@ -61,6 +62,7 @@ def told(report: Income) -> dict[str, Any]:
         "to": label(report.last),
         "as_of": report.as_of,
         "rows": [row_told(row) for row in report.rows],
+        "costs": [{**asdict(one), "month": label(one.month)} for one in report.costs],
         "unconverted": [asdict(one) for one in report.unconverted],
     }
 
@@ -73,7 +75,7 @@ def table(report: Income, settings: Settings, width: int | None) -> list[Line]:
     """The report for people: under each month with its sum the groups, then the sum of all; what it stands on below."""
     written = Written(settings.locale, settings.zone)
     if not report.rows:
-        return [Line([line]) for line in (*_nothing(report), *_unconverted(report, written))]
+        return [Line([line]) for line in (*_nothing(report), *_costs(report, written), *_unconverted(report, written))]
     whole = summed(report.rows)
     names = [name for name in AMOUNTS if name in _ALWAYS or any(getattr(row, name) for row in report.rows)]
 
@@ -91,6 +93,7 @@ def table(report: Income, settings: Settings, width: int | None) -> list[Line]:
     below = [
         f"{report.currency}, months by the day {report.basis} in {report.time_zone}, at the reference rates of "
         f"the days earned. Total: {several(whole.earnings, 'earning')}; pending and what follows it are not in it.",
+        *_costs(report, written),
         freshness(report.as_of, written),
         *_unconverted(report, written),
     ]
@@ -103,6 +106,17 @@ def _nothing(report: Income) -> list[str]:
     if report.empty:
         return ["Nothing here yet. Read your connections: tracker sync"]
     return [f"No income from {label(report.first)} to {label(report.last)}. Try another --from, or: tracker sync"]
+
+
+def _costs(report: Income, written: Written) -> list[str]:
+    if not report.costs:
+        return []
+    sums: dict[str, Decimal] = {}
+    for one in report.costs:
+        sums[one.currency] = sums.get(one.currency, Decimal(0)) - one.amount
+    number = several(sum(one.earnings for one in report.costs), "commission")
+    parts = " and ".join(written.money(amount, currency) for currency, amount in sums.items())
+    return [f"Costs, in none of these figures: {parts} ({number}) for the affiliates of your own programmes."]
 
 
 def _unconverted(report: Income, written: Written) -> list[str]:

@@ -16,9 +16,8 @@ from tracker.delivery import Outcome, send_now, troubles
 from tracker.errors import UsageError
 from tracker.mail import compose
 from tracker.months import following, label, month_of
-from tracker.store import reads_letter
 from tracker.store.database import reading
-from tracker.summary import Before, MonthlySummary, summarise
+from tracker.summary import Before, MonthlySummary, of_letter
 
 FORMATS = ("text", "html", "json", "eml")
 #: Where a mail is from and to that is only looked at (RFC 2606: such a domain never exists).
@@ -62,7 +61,7 @@ def hand_over(deps: Deps, month: int, *, again: bool, told: Console) -> None:
 
 
 def show(deps: Deps, month: int, form: str) -> None:
-    summary = summary_of(deps, month)
+    summary = of_letter(deps.engine, deps.settings, month, deps.now())
     if form == "json":
         print_json(told(summary))
         return
@@ -77,13 +76,6 @@ def show(deps: Deps, month: int, form: str) -> None:
 
 def newest_full_month(deps: Deps) -> int:
     return following(month_of(deps.now(), deps.settings.zone), -1)
-
-
-def summary_of(deps: Deps, month: int) -> MonthlySummary:
-    """The summary as the letter would be made now: losses are told since the letter before."""
-    with reading(deps.engine) as conn:
-        since = reads_letter.previous_letter(conn, label(month))
-    return summarise(deps.engine, deps.settings, month, deps.now(), since=since)
 
 
 def as_mail(summary: MonthlySummary, written: letters.Letter, deps: Deps) -> EmailMessage:

@@ -12,11 +12,15 @@ from tracker.errors import UsageError
 def password() -> None:
     """Set the owner's password, which is asked for or read from piped input, and log everybody out."""
     deps = open_ledger()
-    if sys.stdin.isatty():
-        word = typer.prompt("New password", hide_input=True, confirmation_prompt=True, err=True)
-    else:
-        word = sys.stdin.readline(10_000).rstrip("\r\n")
-        if not word:
-            raise UsageError("there is no password.", hint="Type it in a terminal, or pipe it in as one line.")
-    name = accounts.set_password(deps.engine, word, now())
+    name = accounts.set_password(deps.engine, asked(), now())
     out.print(f"Set. Log in as {name}; other browsers are logged out.", markup=False)
+
+
+def asked() -> str:
+    """A new password, typed twice without echo or piped in as one line. Raises UsageError for none."""
+    if sys.stdin.isatty():
+        return str(typer.prompt("New password", hide_input=True, confirmation_prompt=True, err=True))
+    word = sys.stdin.readline(10_000).rstrip("\r\n")
+    if not word:
+        raise UsageError("there is no password.", hint="Type it in a terminal, or pipe it in as one line.")
+    return word

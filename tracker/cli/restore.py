@@ -7,6 +7,7 @@ import typer
 
 from tracker import keyring
 from tracker.backup import restore as put_back
+from tracker.cli.columns import several
 from tracker.cli.ground import open_ledger, out, print_json
 from tracker.store.database import reading
 
@@ -18,13 +19,15 @@ def restore(
 ) -> None:
     """Put a backup into an empty ledger, on SQLite or PostgreSQL. Stop other tracker processes before."""
     deps = open_ledger()
-    manifest = put_back(deps.engine, file, force=force)
+    manifest = put_back(deps.engine, file, data_dir=deps.settings.data_dir, force=force)
     with reading(deps.engine) as conn:
         lost = keyring.sealed_elsewhere(conn, deps.vault)
     if as_json:
-        print_json({"rows": manifest.rows, "made_at": manifest.made_at, "revision": manifest.revision, "sealed": lost})
+        told = {"rows": manifest.rows, "made_at": manifest.made_at, "revision": manifest.revision, "sealed": lost}
+        print_json({**told, "files": list(manifest.files)})
         return
-    out.print(f"Restored {manifest.rows:,} rows, as of {manifest.made_at:%Y-%m-%d %H:%M} UTC.")
+    files = f" and {several(len(manifest.files), 'file')} of your own" if manifest.files else ""
+    out.print(f"Restored {manifest.rows:,} rows{files}, as of {manifest.made_at:%Y-%m-%d %H:%M} UTC.", markup=False)
     if lost:
         out.print(
             f"The keys here do not open the credentials of {', '.join(lost)}: put the key file of the backup in place, "

@@ -4,24 +4,24 @@ from typing import Annotated, Any
 
 import typer
 
-from tracker import streams
+from tracker import rules
 from tracker.cli.ground import open_ledger, out, print_json
 from tracker.money import plain
-from tracker.streams import Moved
+from tracker.rules import Moved, Rule
 
 app = typer.Typer(help="Rules that assign earnings to streams; the first that fits wins.", no_args_is_help=True)
 Json = Annotated[bool, typer.Option("--json", help="For scripts.")]
 
 
 def told(rule: dict[str, Any]) -> str:
-    parts = [f"{part.replace('_', ' ')} {rule[part]}" for part in ("connection", *streams.PARTS) if rule[part]]
+    parts = [f"{part.replace('_', ' ')} {rule[part]}" for part in ("connection", *rules.PARTS) if rule[part]]
     return f"{rule['position']}. {', '.join(parts)} -> {rule['stream']}  (rule {rule['id']})"
 
 
 @app.command("list")
 def list_rules(as_json: Json = False) -> None:
     """All rules in the order in which they are tried."""
-    found = streams.every_rule(open_ledger().engine)
+    found = rules.every_rule(open_ledger().engine)
     if as_json:
         print_json(found)
         return
@@ -44,12 +44,17 @@ def add_rule(
     as_json: Json = False,
 ) -> None:
     """Add a rule. Earnings that fit every given part belong to the stream, old ones at once."""
-    parts = {"program": program, "product": product, "sub_id": sub_id, "kind": kind}
-    rule_id, moved = streams.add_rule(
-        open_ledger(), stream, parts, connection=connection, position=position, dry_run=dry_run
-    )
+    deps = open_ledger()
+    rule = Rule(
+        stream=stream, connection=connection, program=program, product=product, sub_id=sub_id, kind=kind,
+        position=position,
+    )  # fmt: skip
+    if dry_run:
+        rule_id, moved = None, rules.moved_by(rules.plan(deps.engine, rule).shifts)
+    else:
+        rule_id, moved = rules.save(deps, rule)
     if as_json:
-        print_json({"rule": None if dry_run else rule_id, "dry_run": dry_run, **_moved(moved)})
+        print_json({"rule": rule_id, "dry_run": dry_run, **_moved(moved)})
         return
     _say(moved, "would move" if dry_run else "moved")
     out.print("Nothing was saved." if dry_run else f"Added rule {rule_id}.")
@@ -72,7 +77,7 @@ RuleId = Annotated[int, typer.Argument(metavar="RULE", help="Its id in `tracker 
 @app.command("remove")
 def remove_rule(rule: RuleId, as_json: Json = False) -> None:
     """Remove a rule. Its earnings go where the other rules or their connection put them."""
-    moved = streams.remove_rule(open_ledger(), rule)
+    moved = rules.remove(open_ledger(), rule)
     if as_json:
         print_json(_moved(moved))
     else:
@@ -84,7 +89,7 @@ def move_rule(
     rule: RuleId, position: Annotated[int, typer.Argument(min=1, help="1 is tried first.")], as_json: Json = False
 ) -> None:
     """Try a rule earlier or later."""
-    moved = streams.move_rule(open_ledger(), rule, position)
+    moved = rules.move(open_ledger(), rule, position)
     if as_json:
         print_json(_moved(moved))
     else:

@@ -44,6 +44,7 @@ class Agenda:
             "due": "due now",
             "waiting": f"next {self.at(at)}",
             "trying again": f"next try {self.at(at)}",
+            "closed": f"read no more, up to {self.at(at)}" if at else "read no more",
             "imported": f"from files, up to {self.at(at)}" if at else "from files, none yet",
         }
         return words[state]

@@ -5,17 +5,20 @@ import secrets
 import signal
 import sys
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
+from functools import partial
 from socket import socket
 from threading import Event, Lock
 from time import monotonic
-from typing import Annotated
+from typing import Annotated, Any
 
 import msgspec
 import typer
 
-from tracker import accounts, connections, jobs, schedule
+from tracker import accounts, backups, connections, jobs, sample, schedule
+from tracker.cli import sampling
 from tracker.cli.ground import PATIENCE_S, open_ledger, out
 from tracker.cli.schedule import Agenda
 from tracker.connections import Deps
@@ -72,6 +75,9 @@ def serve(
     """Sync on schedule and serve the pages until Ctrl-C."""
     deps = open_ledger()
     configure_log(deps.settings, terminal=out.is_terminal)
+    if told := backups.restore_planned(deps):
+        out.print(told, markup=False)
+        deps = open_ledger()
     bound = listen(deps) if web else None
     stopped = Event()
     for name in (signal.SIGINT, signal.SIGTERM):
@@ -79,10 +85,11 @@ def serve(
     with deps.engine.begin() as conn:  # what was handed to a process that is gone is due; handed out twice does no harm
         schedule.free_dead(conn)
         schedule.give_back(conn)
+    sample.settle(deps)
     out.print(schedule_told(deps), markup=False)
-    pages = open_pages(deps, bound) if bound else None
     pool = Pool(deps, threads)
     running = clock.start(deps, pool.dispatch)
+    pages = open_pages(deps, bound, partial(_look, running)) if bound else None
     clock.keep(running, stopped)
     out.print("Stopping; what is half read goes on from there next time.")
     if pages:
@@ -94,14 +101,20 @@ def serve(
         os._exit(0)
 
 
-def open_pages(deps: Deps, bound: socket) -> Pages:
+def _look(running: Any) -> None:
+    """Have the clock look now: somebody pressed a button and watches."""
+    running.modify_job("tick", next_run_time=datetime.now(UTC))
+
+
+def open_pages(deps: Deps, bound: socket, wake: Callable[[], object]) -> Pages:
     """Serve the pages and say where; while there is no password, also the address at which to set one."""
     token = None if accounts.any_user(deps.engine) else secrets.token_urlsafe(24)
     address = address_of(deps.settings, bound)
     out.print(f"Pages: {address}/", markup=False)
     if token:
         out.print(f"Nobody has a password yet. Set yours here, once: {address}/setup?token={token}", markup=False)
-    return Pages(make_app(deps, setup_token=token), bound)
+    app = make_app(deps, setup_token=token, play=partial(sampling.play, deps), wake=wake)
+    return Pages(app, bound, deps.settings.web_proxies)
 
 
 def _threads_ended(patience_s: float) -> bool:
@@ -122,7 +135,8 @@ def schedule_told(deps: Deps) -> str:
     ]
     for row in connections.every(deps.engine):
         quiet = f", quiet {row.quiet}" if row.quiet else ""
-        told = agenda.reason(row) or f"{row.slug}: {agenda.state(row)}, every {interval_text(row.interval_s)}{quiet}"
+        often = f", every {interval_text(row.interval_s)}{quiet}" if row.next_sync_at else ""
+        told = agenda.reason(row) or f"{row.slug}: {agenda.state(row)}{often}"
         lines.append(f"  {told}")
     lines += [f"  {job.name}: {job.said}, next {agenda.at(job.next_at(deps))}" for job in jobs.JOBS]
     return "\n".join(lines)

@@ -5,7 +5,7 @@ from typing import Annotated, Any
 import typer
 from rich.table import Table
 
-from tracker import streams
+from tracker import rules, streams
 from tracker.cli.ground import open_ledger, out, print_json
 from tracker.cli.rule import told
 from tracker.errors import UsageError
@@ -64,14 +64,14 @@ def show_stream(name: Name, as_json: Json = False) -> None:
     with engine.connect() as conn:
         slug = streams.find_stream(conn, name).slug
     row = next(row for row in streams.every_stream(engine) if row["slug"] == slug)
-    rules = [rule for rule in streams.every_rule(engine) if rule["stream"] == row["title"]]
+    own = [rule for rule in rules.every_rule(engine) if rule["stream"] == row["title"]]
     if as_json:
-        print_json({**row, "rules": rules})
+        print_json({**row, "rules": own})
         return
     out.print(f"{row['title']} ({slug}): {row['earnings']:,} earnings, {_net(row) or 'nothing yet'}", markup=False)
     for connection in row["connections"]:
         out.print(f"  all of {connection} that no rule takes", markup=False)
-    for rule in rules:
+    for rule in own:
         out.print(f"  {told(rule)}", markup=False)
 
 

@@ -29,6 +29,12 @@ def by_stream(s: MonthlySummary, w: Written) -> Iterator[Part]:
         parts = [f"{w.money(s.waiting)} is not approved yet"] if s.waiting else []
         parts += [f"{w.money(s.estimated)} is only estimated by the provider"] if s.estimated else []
         yield Paragraph(f"Also earned in {w.month}, but in no total: {listed(parts)}.", faint=True)
+    if s.costs:
+        told = [f"{w.money(-one.amount, one.currency)} ({w.several(one.earnings, 'commission')})" for one in s.costs]
+        yield Paragraph(
+            f"You owe or have paid {listed(told)} to the affiliates of your own programme for {w.month}: a cost, in no "
+            "total."
+        )
     if s.unconverted:
         left_out = w.unconverted(s.unconverted)
         yield Paragraph(f"Not in these figures, because no rate to {s.currency} is known: {left_out}. Set one with:")

@@ -23,6 +23,8 @@ from tracker.errors import UsageError
 #: Bytes of a file, once unpacked.
 FILE_MAX = 2_000_000_000
 ROWS_MAX = 20_000_000
+#: Bytes without a line break, which are in memory at once.
+LINE_MAX = 8_000_000
 COLUMNS_MAX = 1_000
 #: Line breaks inside one cell: more of them, and somewhere a quote was not closed.
 CELL_LINES_MAX = 100
@@ -153,10 +155,10 @@ class _Member(io.RawIOBase):
 
 
 class _Limited(io.RawIOBase):
-    """Ends with an error where more bytes come than any statement has: a small file can be unpacked into a huge one."""
+    """Ends with an error where more bytes come than any statement or line has: a small file may unpack into a huge one."""
 
     def __init__(self, name: str, file: Any) -> None:
-        self._name, self._file, self._left = name, file, FILE_MAX
+        self._name, self._file, self._left, self._line = name, file, FILE_MAX, 0
 
     def readable(self) -> bool:
         return True
@@ -171,6 +173,10 @@ class _Limited(io.RawIOBase):
             raise UsageError(
                 f"{self._name} unpacks into more than {FILE_MAX / 1e9:.0f} GB.", hint="Import it in parts."
             )
+        broken = max(found.rfind(b"\n"), found.rfind(b"\r"))
+        self._line = len(found) - 1 - broken + (self._line if broken < 0 else 0)
+        if self._line > LINE_MAX:
+            raise UsageError(f"{self._name} has a line of more than {LINE_MAX / 1e6:.0f} MB: no statement has.")
         buffer[: len(found)] = found
         return len(found)
 

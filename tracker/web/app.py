@@ -1,5 +1,6 @@
 """The web application: routes, pages and the guard before them. Nothing here knows about income."""
 
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
@@ -7,19 +8,21 @@ import structlog
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import PlainTextResponse, Response
-from fastapi.staticfiles import StaticFiles
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from sqlalchemy.exc import DBAPIError
 from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
 from starlette.requests import cookie_parser
 
-from tracker import accounts
+from tracker import accounts, sample
 from tracker.connections import Deps
 from tracker.errors import TrackerError
 from tracker.settings import Settings
 from tracker.store.database import explained
 from tracker.web import entry, inbound
+from tracker.web.api.app import make_api
+from tracker.web.api.problems import PREFIX
+from tracker.web.assets import Assets
 from tracker.web.guard import Guard
 from tracker.web.pages import (
     connections,
@@ -44,14 +47,25 @@ PAGES = (
 )  # fmt: skip
 
 
-def make_app(deps: Deps, *, setup_token: str | None = None) -> FastAPI:
-    """The application over one ledger. `setup_token` opens the set-up page, once, while there is no user."""
+def make_app(
+    deps: Deps,
+    *,
+    setup_token: str | None = None,
+    play: Callable[[], object] | None = None,
+    wake: Callable[[], object] = lambda: None,
+) -> FastAPI:
+    """The application over one ledger. `setup_token` opens the set-up page, once, while there is no user.
+
+    `play` starts the sample data, `wake` has the clock look at once for what is due.
+    """
     app = FastAPI(title="Income tracker", docs_url=None, redoc_url=None, openapi_url=None)
-    app.state.site = Site(deps=deps, pages=_pages(), setup_token=setup_token)
+    banner = partial(sample.present, deps.engine)
+    app.state.site = Site(deps=deps, pages=_pages(), setup_token=setup_token, banner=banner, play=play, wake=wake)
     app.add_middleware(Guard, hosts=_hosts(deps.settings), uploads=UPLOADS, welcome=partial(_welcome, deps))
     for part in (inbound, entry, *PAGES):
         app.include_router(part.router)
-    app.mount("/static", StaticFiles(directory=_STATIC))
+    app.mount(PREFIX, make_api(app.state.site))
+    app.mount("/static", Assets(_STATIC))
     app.add_exception_handler(LogIn, lambda request, error: go("/login"))
     app.add_exception_handler(Stale, _stale)
     app.add_exception_handler(OwnersOnly, _owners_only)
@@ -69,9 +83,10 @@ def _hosts(settings: Settings) -> list[str]:
 
 
 def _welcome(deps: Deps, headers: Headers) -> bool:
-    """Whether somebody who is logged in sends this."""
+    """Whether an owner sends this: nobody else may upload, so nobody else's file is taken in."""
     token = cookie_parser(headers.get("cookie", "")).get(SESSION)
-    return token is not None and accounts.visitor(deps.engine, token, deps.now()) is not None
+    found = accounts.visitor(deps.engine, token, deps.now()) if token else None
+    return found is not None and found.role == accounts.OWNER
 
 
 def _pages() -> Environment:

@@ -1,45 +1,85 @@
 """The way in: first run, login, logout."""
 
 import hmac
-from typing import Annotated
+from collections.abc import Mapping
 
 import structlog
-from fastapi import APIRouter, Form, Request
+from fastapi import APIRouter, Request
 from fastapi.responses import Response
 
-from tracker import accounts
-from tracker.accounts import OWNER, PASSWORD_MIN
+from tracker import accounts, audit, jobs, stored
+from tracker.accounts import NAME_MAX, OWNER, PASSWORD_MIN
+from tracker.addresses import neighbourhood
 from tracker.errors import UsageError
-from tracker.web.site import OwnForm, current, go, log_in, log_out, show, site_of
+from tracker.settings import BadSettings
+from tracker.web import choices
+from tracker.web.pages.settings_menu import sentence
+from tracker.web.site import (
+    OwnForm,
+    User,
+    Words,
+    current,
+    deps_of,
+    go,
+    log_in,
+    log_out,
+    note,
+    sender_of,
+    show,
+    site_of,
+    speech,
+)
 
 log = structlog.get_logger()
 router = APIRouter()
-Words = Annotated[str, Form(max_length=1000)]
+#: What the set-up page asks about the figures.
+FIGURES = ("currency", "time_zone", "locale")
+#: What a machine calls its zone that knows none, as in a container: the browser may know better.
+NOWHERE = frozenset({"UTC", "Etc/UTC", "Etc/UCT", "Etc/GMT", "GMT"})
+PATIENCE_S = 3.0
+
+
+# --- the first run ---
 
 
 @router.get("/setup")
 def set_up(request: Request, token: str = "") -> Response:
     if not _may_set_up(request, token):
         return _no_page(request)
-    return _setup_page(request, token, OWNER)
+    deps, w = deps_of(request), speech(request)
+    known = stored.stored_fields(deps.engine) | set(deps.settings.places)
+    typed = {field: str(getattr(deps.settings, field)) for field in FIGURES}
+    locale, currency = choices.guessed(w, request.headers.get("accept-language", ""), deps.settings.currency)
+    typed |= {field: text for field, text in (("locale", locale), ("currency", currency)) if field not in known}
+    return _setup_page(request, token, {"name": OWNER, **typed})
 
 
 @router.post("/setup", dependencies=[OwnForm])
 def finish_setup(
-    request: Request, token: Words = "", name: Words = "", password: Words = "", again: Words = ""
-) -> Response:
-    site = site_of(request)
+    request: Request, token: Words = "", name: Words = "", password: Words = "", again: Words = "",
+    currency: Words = "", time_zone: Words = "", locale: Words = "",
+) -> Response:  # fmt: skip
+    site, deps, say = site_of(request), deps_of(request), speech(request)._
     if not _may_set_up(request, token):
         return _no_page(request)
+    typed = {"name": name, "currency": currency, "time_zone": time_zone, "locale": locale}
+    given = {field: typed[field] for field in FIGURES if typed[field] and field not in deps.settings.places}
     try:
         if password != again:
-            raise UsageError("the two passwords are not the same.")
-        user_id = accounts.add_owner(site.deps.engine, name, password, site.deps.now())
+            raise UsageError(say("The two passwords are not the same."))
+        changed = stored.change(deps, given) if given else frozenset[str]()
+        language = deps.settings.locale.split("_")[0] if locale else None
+        user_id = accounts.add_owner(deps.engine, name, password, deps.now(), language)
+    except BadSettings as error:
+        return _setup_page(request, token, typed, problems=error.problems)
     except UsageError as error:
-        return _setup_page(request, token, name, str(error), 400)
+        return _setup_page(request, token, typed, problem=sentence(str(error)))
     site.setup_token = None
     log.info("owner set up", user=user_id)
-    response = go("/")
+    audit.record(deps.engine, deps.now(), actor=name.strip(), action="owner set up", sender=sender_of(request))
+    if changed & stored.DECISIVE:
+        jobs.revalued_within(deps, PATIENCE_S)
+    response = go("/welcome")
     log_in(request, response, user_id)
     return response
 
@@ -50,51 +90,70 @@ def _may_set_up(request: Request, token: str) -> bool:
     return hmac.compare_digest(given, known.encode()) and bool(known) and not accounts.any_user(site.deps.engine)
 
 
-def _setup_page(request: Request, token: str, name: str, problem: str = "", status: int = 200) -> Response:
-    settings = site_of(request).deps.settings
+def _setup_page(
+    request: Request, token: str, typed: Mapping[str, str], problem: str = "", problems: Mapping[str, str] | None = None
+) -> Response:
+    settings, w = deps_of(request).settings, speech(request)
     values = {
         "token": token,
-        "name": name,
+        "name": typed["name"],
+        "values": {field: typed[field] or str(getattr(settings, field)) for field in FIGURES},
+        "fixed": {field: settings.places.get(field) for field in FIGURES},
         "problem": problem,
+        "problems": problems or {},
         "password_min": PASSWORD_MIN,
-        "currency": settings.currency,
-        "time_zone": settings.time_zone,
+        "name_max": NAME_MAX,
+        "currencies": choices.currencies(w, settings.currency),
+        "zones": choices.time_zones(w, settings.time_zone),
+        "locales": choices.locales(w, settings.locale),
+        "guess": request.method == "GET" and settings.time_zone in NOWHERE,
     }
-    return show(request, "setup.html.j2", values, status)
+    return show(request, "setup.html.j2", values, 400 if problem or problems else 200)
 
 
 def _no_page(request: Request) -> Response:
-    told = (
-        "The set-up address works once, and only until there is a password. `tracker serve` prints it when it starts."
-    )
-    return show(request, "message.html.j2", {"title": "There is no such page", "told": told}, 404)
+    say = speech(request)._
+    told = say("The set-up address works once, until there is a password. `tracker serve` prints it when it starts.")
+    return show(request, "message.html.j2", {"title": say("There is no such page"), "told": told}, 404)
+
+
+@router.get("/welcome")
+def welcome(request: Request, visitor: User) -> Response:
+    """What next, right after the first run."""
+    return show(request, "welcome.html.j2", {})
+
+
+# --- login ---
 
 
 @router.get("/login")
 def ask(request: Request) -> Response:
     if current(request):
         return go("/")
-    if not accounts.any_user(site_of(request).deps.engine):
-        told = "Open the set-up address that `tracker serve` printed when it started, or run: tracker password"
-        return show(request, "message.html.j2", {"title": "Not set up yet", "told": told})
+    if not accounts.any_user(deps_of(request).engine):
+        say = speech(request)._
+        told = say("Open the set-up address that `tracker serve` printed when it started, or run: tracker password")
+        return show(request, "message.html.j2", {"title": say("Not set up yet"), "told": told})
     return show(request, "login.html.j2", {"problem": "", "name": ""})
 
 
 @router.post("/login", dependencies=[OwnForm])
 def enter(request: Request, name: Words = "", password: Words = "") -> Response:
     """The same words, and the same work, whether it is the name or the password that is wrong."""
-    site = site_of(request)
-    now, sender = site.deps.now(), request.client.host if request.client else ""
-    if wait_s := site.tries.wait_s(sender, now) or site.all_tries.wait_s("", now):
-        told = f"Too many tries. Wait {-(-wait_s // 60)} minutes and try again."
+    site, say = site_of(request), speech(request)._
+    now, sender = site.deps.now(), sender_of(request)
+    if wait_s := site.tries.wait_s(neighbourhood(sender), now) or site.all_tries.wait_s("", now):
+        told = say("Too many tries. Wait %(minutes)s minutes and try again.", minutes=-(-wait_s // 60))
         response = show(request, "login.html.j2", {"problem": told, "name": name}, 429)
         response.headers["Retry-After"] = str(wait_s)
         return response
     user_id = accounts.recognise(site.deps.engine, name, password)
     if user_id is None:
         log.warning("login refused", sender=sender)
-        return show(request, "login.html.j2", {"problem": "Name or password is wrong.", "name": name}, 400)
+        told = say("Name or password is wrong.")
+        return show(request, "login.html.j2", {"problem": told, "name": name}, 400)
     log.info("logged in", user=user_id, sender=sender)
+    audit.record(site.deps.engine, now, actor=name.strip(), action="logged in", sender=sender)
     response = go("/")
     log_in(request, response, user_id)
     return response
@@ -102,6 +161,8 @@ def enter(request: Request, name: Words = "", password: Words = "") -> Response:
 
 @router.post("/logout", dependencies=[OwnForm])
 def leave(request: Request) -> Response:
+    if visitor := current(request):
+        note(request, visitor, "logged out")
     response = go("/login")
     log_out(request, response)
     return response

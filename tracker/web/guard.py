@@ -10,10 +10,11 @@ from threading import Lock
 import structlog
 from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import Headers, MutableHeaders
-from starlette.responses import PlainTextResponse
+from starlette.responses import PlainTextResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from tracker.inbound import BODY_MAX
+from tracker.web.api.problems import PREFIX, problem
 
 log = structlog.get_logger()
 
@@ -25,7 +26,7 @@ BODY_S = 20.0
 READ_MAX = 4 * BODY_MAX
 #: Seconds that may pass between two pieces of an upload.
 PIECE_S = 60.0
-_FAULT = "A fault of the tracker itself; its log says more. What was written is safe.\n"
+_FAULT = "A fault of the tracker itself; its log says more. What was written is safe."
 #: What a route may set otherwise: the preview of a letter stands in a frame of ours.
 _USUAL = {
     "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; "
@@ -40,6 +41,9 @@ _STRICT = {
     "Cross-Origin-Resource-Policy": "same-origin",
     "Permissions-Policy": "camera=(), geolocation=(), microphone=()",
 }
+
+
+Refusal = tuple[int, str]  # status, and what is told
 
 
 class Guard:
@@ -73,13 +77,15 @@ class Guard:
             if message["type"] == "http.response.start":
                 started = True
                 _harden(MutableHeaders(scope=message), scope["scheme"] == "https")
+                if scope["scheme"] == "https":
+                    message["headers"] = [_private(*header) for header in message["headers"]]
             await send(message)
 
         headers = Headers(scope=scope)
         limit = self._uploads.get(scope["path"], 0) if scope["method"] == "POST" else 0
         if limit and not await run_in_threadpool(self._welcome, headers):
             limit = 0
-        refused = self._refusal(headers, limit or READ_MAX)
+        refused = self._refusal(headers, limit or READ_MAX) or _unreadable(scope)
         behind = _pieces(receive, limit)
         if refused is None and not limit:
             try:
@@ -87,40 +93,55 @@ class Guard:
                     body, refused = await _whole(receive)
                 behind = _again(body, receive)
             except TimeoutError:
-                refused = PlainTextResponse("The request came too slowly.\n", 408)
+                refused = 408, "The request came too slowly."
         if refused is not None:
-            refused.headers["Connection"] = "close"
-            await refused(scope, receive, strictly)
+            answer = _plainly(scope["path"], *refused)
+            answer.headers["Connection"] = "close"
+            await answer(scope, receive, strictly)
             return
+        if scope["method"] == "HEAD" and not scope["path"].startswith("/in/"):
+            scope = {**scope, "method": "GET"}  # the server knows better, and leaves the body out
         try:
             await self._app(scope, behind, strictly)
         except Exception:
             log.exception("page failed")
             if not started:
-                await PlainTextResponse(_FAULT, 500)(scope, receive, strictly)
+                await _plainly(scope["path"], 500, _FAULT)(scope, receive, strictly)
 
-    def _refusal(self, headers: Headers, most: int) -> PlainTextResponse | None:
+    def _refusal(self, headers: Headers, most: int) -> Refusal | None:
         hosts = headers.getlist("host")
         name = re.sub(r":\d*$", "", hosts[0]).lower().rstrip(".") if len(hosts) == 1 else ""
         if name not in self._hosts:
             log.warning("refused a request for another host", host=name[:100])
-            return PlainTextResponse("This name is not known here: add it to TRACKER_WEB_HOSTS.\n", 400)
+            return 400, "This name is not known here: add it to TRACKER_WEB_HOSTS."
         length = headers.get("content-length", "0")
         if not length.isdecimal() or int(length[:12]) > most:
             return _too_large(BODY_MAX if most == READ_MAX else most)
         return None
 
 
-def _too_large(limit: int = BODY_MAX) -> PlainTextResponse:
-    return PlainTextResponse(f"The request is larger than {limit} bytes.\n", 413)
+def _unreadable(scope: Scope) -> Refusal | None:
+    """No address of ours has a NUL in it, and PostgreSQL takes none, not even to look for it."""
+    if "\0" in scope["path"] or b"%00" in scope["query_string"] or b"\0" in scope["query_string"]:
+        return 400, "This address cannot be read."
+    return None
 
 
-async def _whole(receive: Receive) -> tuple[bytes, PlainTextResponse | None]:
+def _too_large(limit: int = BODY_MAX) -> Refusal:
+    return 413, f"The request is larger than {limit} bytes."
+
+
+def _plainly(path: str, status: int, told: str) -> Response:
+    """An answer without a page: programs get what they get for everything else that is wrong."""
+    return problem(status, told) if path.startswith(PREFIX) else PlainTextResponse(f"{told}\n", status)
+
+
+async def _whole(receive: Receive) -> tuple[bytes, Refusal | None]:
     pieces, size = [], 0
     while True:
         message = await receive()
         if message["type"] == "http.disconnect":
-            return b"", PlainTextResponse("", 400)
+            return b"", (400, "The request broke off.")
         piece = message.get("body", b"")
         size += len(piece)
         if size <= BODY_MAX:
@@ -169,6 +190,13 @@ def _harden(headers: MutableHeaders, is_private: bool) -> None:
         headers.setdefault(name, value)
     if is_private:
         headers["Strict-Transport-Security"] = "max-age=31536000"
+
+
+def _private(name: bytes, value: bytes) -> tuple[bytes, bytes]:
+    """Behind TLS no cookie goes without it."""
+    if name.lower() == b"set-cookie" and b"; secure" not in value.lower():
+        return name, value + b"; Secure"
+    return name, value
 
 
 class Window:

@@ -5,13 +5,14 @@ English is the language of the source. A sentence that a catalogue lacks is show
 
 import re
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from functools import lru_cache
 from importlib.resources import files
 from zoneinfo import ZoneInfo
 
-from babel import Locale
+from babel import Locale, UnknownLocaleError
 from babel.dates import format_date, format_time, format_timedelta
 from babel.messages.catalog import Catalog
 from babel.messages.pofile import read_po
@@ -60,6 +61,17 @@ def chosen(wanted: str | None, asked: str, fallback: str) -> str:
     return min(ranked)[2] if ranked and min(ranked)[0] else fallback
 
 
+@lru_cache(maxsize=256)
+def written_as(language: str, settled: str, asked: str) -> Locale:
+    """How numbers and dates of a language look: as the settings' country does, else as that of the browser."""
+    tags = [settled.replace("_", "-"), *(part.partition(";")[0].strip() for part in asked[:500].split(","))]
+    for tag in tags:
+        if "-" in tag and tag.split("-")[0].lower() == language:
+            with suppress(ValueError, UnknownLocaleError):
+                return Locale.parse(tag, sep="-")
+    return Locale.parse(language)
+
+
 def _filled(said: str, values: Mapping[str, object]) -> str:
     """A value that is markup stays so, and then the sentence around it is escaped."""
     if any(isinstance(value, Markup) for value in values.values()):
@@ -70,10 +82,8 @@ def _filled(said: str, values: Mapping[str, object]) -> str:
 class Speech:
     """One language, with the currency and time zone of the settings. Amounts are exact Decimals, moments aware."""
 
-    def __init__(self, language: str, locale: str, zone: ZoneInfo, currency: str, now: datetime) -> None:
-        self.language, self.zone, self.currency, self.now = language, zone, currency, now
-        #: A country in the settings decides how numbers look wherever it goes with the language.
-        self.locale = Locale.parse(locale if locale.split("_")[0] == language else language)
+    def __init__(self, language: str, locale: Locale, zone: ZoneInfo, currency: str, now: datetime) -> None:
+        self.language, self.locale, self.zone, self.currency, self.now = language, locale, zone, currency, now
         self._told = catalogue(language)
 
     # --- sentences ---
@@ -120,6 +130,11 @@ class Speech:
     def count(self, value: int) -> str:
         return str(format_decimal(value, locale=self.locale))
 
+    def rate(self, value: Decimal) -> str:
+        """Of exchange: six digits that count, as reference rates have."""
+        digits = max(0, 5 - value.adjusted())
+        return str(format_decimal(round(value, digits), f"#,##0.{'#' * digits}", locale=self.locale))
+
     def share(self, value: Decimal, pattern: str = "#,##0\u00a0%") -> str:
         return str(format_percent(value, pattern, locale=self.locale))
 
@@ -148,11 +163,11 @@ class Speech:
         gone = moment.astimezone(UTC) - self.now.astimezone(UTC)
         if abs(gone) < timedelta(seconds=10):
             return self._("just now")
-        return str(format_timedelta(gone, add_direction=True, threshold=1.2, locale=self.locale))
+        return str(format_timedelta(gone, add_direction=True, threshold=1, locale=self.locale))
 
     def span(self, length: timedelta) -> str:
         """ "3 hours"."""
-        return str(format_timedelta(length, threshold=1.2, locale=self.locale))
+        return str(format_timedelta(length, threshold=1, locale=self.locale))
 
     def iso(self, when: date | datetime) -> str:
         """For `<input type=date>` and `<time datetime>`."""

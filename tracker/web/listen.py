@@ -3,10 +3,14 @@
 import errno
 import ipaddress
 import socket
+from asyncio import TimerHandle, Transport
+from collections.abc import Sequence
 from threading import Thread
+from typing import cast
 
 import uvicorn
 from starlette.types import ASGIApp
+from uvicorn.protocols.http.h11_impl import H11Protocol, RequestResponseCycle
 
 from tracker import accounts
 from tracker.connections import Deps
@@ -15,6 +19,8 @@ from tracker.settings import Settings
 
 #: Requests in hand at once, and seconds that they may still take when the process stops.
 CONCURRENT_MAX, GRACE_S = 200, 3
+#: Seconds in which the head of a request must have come whole, so that few who send nothing do not keep all others out.
+HEAD_S = 20.0
 
 
 def listen(deps: Deps) -> socket.socket:
@@ -53,22 +59,52 @@ def _shown(host: str) -> str:
     return f"[{host}]" if ":" in host else host
 
 
-class Pages:
-    """The running server. `X-Forwarded-…` is believed of a proxy on this machine only."""
+class _Timely(H11Protocol):
+    """One connection, which ends when neither a request is in hand nor the head of the next one came in time."""
 
-    def __init__(self, app: ASGIApp, bound: socket.socket) -> None:
+    _timer: TimerHandle | None = None
+
+    def connection_made(self, transport: Transport) -> None:  # type: ignore[override] # as the protocol has it
+        super().connection_made(transport)
+        self._watch()
+
+    def data_received(self, data: bytes) -> None:
+        super().data_received(data)
+        self._watch()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._stop()
+        super().connection_lost(exc)
+
+    def _watch(self) -> None:
+        cycle = cast(RequestResponseCycle | None, self.cycle)
+        if cycle is not None and not cycle.response_complete:
+            self._stop()
+        elif self._timer is None:
+            self._timer = self.loop.call_later(HEAD_S, self.transport.close)
+
+    def _stop(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+
+class Pages:
+    """The running server. `X-Forwarded-…` is believed of proxies on this machine and of those that are named only."""
+
+    def __init__(self, app: ASGIApp, bound: socket.socket, proxies: Sequence[str] = ()) -> None:
         self._server = uvicorn.Server(
             uvicorn.Config(
                 app,
                 access_log=False,  # addresses carry tokens
                 log_config=None,
                 server_header=False,
-                forwarded_allow_ips="127.0.0.1,::1",
+                forwarded_allow_ips=["127.0.0.1", "::1", *proxies],
                 limit_concurrency=CONCURRENT_MAX,
                 timeout_graceful_shutdown=GRACE_S,
                 lifespan="off",
                 loop="asyncio",
-                http="h11",
+                http=_Timely,
                 ws="none",
             )
         )

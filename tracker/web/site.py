@@ -9,20 +9,23 @@ from datetime import timedelta
 from typing import Annotated, Any, cast
 from urllib.parse import quote, unquote
 
-from fastapi import Depends, Form, Request
+from fastapi import Depends, Form, Path, Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 from jinja2 import Environment
 
 from tracker import accounts, audit
 from tracker.accounts import OWNER, Visitor
 from tracker.connections import Deps
+from tracker.statements.desk import Desk
 from tracker.web.guard import Window
-from tracker.web.language import Speech, chosen
+from tracker.web.language import Speech, chosen, written_as
 
 SESSION, VISIT, SAID = "tracker_session", "tracker_visit", "tracker_said"
 _VISIT_S, _SAID_S, _SAID_MAX = 12 * 3600, 60, 500
-#: A field of a form.
-Words = Annotated[str, Form(max_length=1000)]
+#: A field of a form. PostgreSQL takes no NUL in a text, not even to look for it.
+Words = Annotated[str, Form(max_length=1000, pattern=r"^[^\x00]*$")]
+#: The number of a row in an address.
+RowId = Annotated[int, Path(ge=1, lt=2**63)]
 
 
 class LogIn(Exception):
@@ -53,6 +56,9 @@ class Site:
     all_tries: Window = field(default_factory=lambda: Window(200, timedelta(minutes=15)))
     received: Window = field(default_factory=lambda: Window(600, timedelta(minutes=1)))
     banner: Callable[[], Any] | None = None
+    play: Callable[[], object] | None = None  # starts the sample data, where this process can
+    wake: Callable[[], object] = lambda: None  # has the clock look now, where it is in this process
+    desk: Desk | None = None  # imports under way, once there were any
 
 
 def site_of(request: Request) -> Site:
@@ -70,7 +76,8 @@ def speech(request: Request) -> Speech:
     deps, visitor = deps_of(request), current(request)
     settings, asked = deps.settings, request.headers.get("accept-language", "")
     language = chosen(visitor and visitor.language, asked, settings.locale.split("_")[0])
-    request.state.speech = found = Speech(language, settings.locale, settings.zone, settings.currency, deps.now())
+    locale = written_as(language, settings.locale, asked)
+    request.state.speech = found = Speech(language, locale, settings.zone, settings.currency, deps.now())
     return found
 
 

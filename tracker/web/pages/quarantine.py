@@ -5,9 +5,10 @@ from typing import Annotated
 
 from fastapi import APIRouter, Form, Query, Request
 from fastapi.responses import Response
+from pydantic import Field
 
 from tracker import connections, quarantine
-from tracker.web.site import NotThere, Owner, OwnForm, User, Words, deps_of, go, note, show, speech
+from tracker.web.site import NotThere, Owner, OwnForm, RowId, User, Words, deps_of, go, note, show, speech
 
 router = APIRouter()
 SHOWN = 50
@@ -18,7 +19,7 @@ def page(
     request: Request,
     visitor: User,
     connection: Annotated[str, Query(max_length=60)] = "",
-    before: Annotated[int | None, Query(ge=1)] = None,
+    before: Annotated[int | None, Query(ge=1, lt=2**63)] = None,
 ) -> Response:
     engine = deps_of(request).engine
     owner = connections.find(engine, connection).id if connection else None
@@ -36,7 +37,7 @@ def page(
 
 
 @router.get("/quarantine/{row_id}")
-def single(request: Request, visitor: User, row_id: int) -> Response:
+def single(request: Request, visitor: User, row_id: RowId) -> Response:
     row = quarantine.found(deps_of(request).engine, row_id)
     if row is None:
         raise NotThere
@@ -54,7 +55,10 @@ def readable(payload: bytes) -> str:
 
 @router.post("/quarantine/retry", dependencies=[OwnForm])
 def retry(
-    request: Request, visitor: Owner, connection: Words = "", ids: Annotated[tuple[int, ...], Form()] = ()
+    request: Request,
+    visitor: Owner,
+    connection: Words = "",
+    ids: Annotated[tuple[Annotated[int, Field(ge=1, lt=2**63)], ...], Form()] = (),
 ) -> Response:
     deps, say = deps_of(request), speech(request)
     owner = connections.find(deps.engine, connection).id if connection and not ids else None
