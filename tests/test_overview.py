@@ -279,3 +279,13 @@ def test_that_somebody_looked_is_noted_every_few_minutes(ledger: Ledger) -> None
     assert overview.looked(ledger.engine, user, NOW + timedelta(hours=2)) == (NOW, 1)
     later = NOW + timedelta(hours=2)
     assert overview.looked(ledger.engine, user, later + timedelta(days=1)) == (later, 2)
+
+
+def test_what_is_fed_by_files_does_not_say_how_fresh_the_rest_is(ledger: Ledger) -> None:
+    ledger.connection("network", next_sync_at=NOW, as_of=NOW)
+    ledger.connection("files", next_sync_at=None, as_of=moment("2026-03-06 12:00"))
+    found = seen(ledger)
+    assert found.oldest == ("network", NOW)
+    assert found.as_of["files"] == moment("2026-03-06 12:00")
+    ledger.connection("new", next_sync_at=NOW, as_of=None)
+    assert seen(ledger).oldest == ("new", None)

@@ -103,13 +103,18 @@ class Overview:
     troubled: tuple[TroubledConnection, ...]
     quarantine: tuple[Quarantined, ...]
     as_of: Mapping[str, datetime | None]
+    synced: frozenset[str]  # connections that are read by themselves
     currencies: Sequence[str]  # that one may look in
     empty: bool  # the ledger has no earning at all
 
     @property
     def oldest(self) -> tuple[str, datetime | None] | None:
-        """The connection that was read longest ago; one that was never read to the end comes first."""
-        return min(self.as_of.items(), key=lambda one: (one[1] is not None, one[1] or self.now), default=None)
+        """The connection that was read longest ago; one that was never read to the end comes first.
+
+        What is fed by files is as new as its newest file, which says nothing about the others.
+        """
+        read = {slug: at for slug, at in self.as_of.items() if slug in self.synced} or self.as_of
+        return min(read.items(), key=lambda one: (one[1] is not None, one[1] or self.now), default=None)
 
 
 def overview(engine: Engine, settings: Settings, now: datetime, look: Look | None = None) -> Overview:
@@ -163,6 +168,7 @@ class _Made:
             troubled=troubled,
             quarantine=quarantine,
             as_of=reads.freshness(self.conn),
+            synced=reads.synced(self.conn),
             currencies=sorted({money.currency, money.own, *reads_overview.currencies(self.conn)}),
             empty=not slices and not reads.any_earning(self.conn),
         )

@@ -155,7 +155,7 @@ class _Member(io.RawIOBase):
 
 
 class _Limited(io.RawIOBase):
-    """Ends with an error where more bytes come than any statement or line has: a small file may unpack into a huge one."""
+    """Ends with an error where more bytes come than a statement or line has: a small one may unpack into that."""
 
     def __init__(self, name: str, file: Any) -> None:
         self._name, self._file, self._left, self._line = name, file, FILE_MAX, 0

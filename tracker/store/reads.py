@@ -57,6 +57,12 @@ def freshness(conn: Connection) -> dict[str, datetime | None]:
     return {row.slug: row.as_of for row in rows}
 
 
+def synced(conn: Connection) -> frozenset[str]:
+    """Connections that are read by themselves: those fed by files, or read no more, have no next time."""
+    query = select(connection_t.c.slug).where(connection_t.c.next_sync_at.is_not(None))
+    return frozenset(conn.execute(query).scalars())
+
+
 def any_earning(conn: Connection) -> bool:
     return conn.execute(select(e.c.id).limit(1)).first() is not None
 

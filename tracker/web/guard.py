@@ -24,6 +24,7 @@ LOOPBACK = frozenset({"localhost", "127.0.0.1", "[::1]"})
 BODY_S = 20.0
 #: Of a body that is too large so much is still read, because a sender who is cut off does not see the answer.
 READ_MAX = 4 * BODY_MAX
+INBOUND = "/in/"
 #: Seconds that may pass between two pieces of an upload.
 PIECE_S = 60.0
 _FAULT = "A fault of the tracker itself; its log says more. What was written is safe."
@@ -99,7 +100,7 @@ class Guard:
             answer.headers["Connection"] = "close"
             await answer(scope, receive, strictly)
             return
-        if scope["method"] == "HEAD" and not scope["path"].startswith("/in/"):
+        if scope["method"] == "HEAD" and not scope["path"].startswith(INBOUND):
             scope = {**scope, "method": "GET"}  # the server knows better, and leaves the body out
         try:
             await self._app(scope, behind, strictly)
@@ -121,7 +122,12 @@ class Guard:
 
 
 def _unreadable(scope: Scope) -> Refusal | None:
-    """No address of ours has a NUL in it, and PostgreSQL takes none, not even to look for it."""
+    """No address of ours has a NUL in it, and PostgreSQL takes none, not even to look for it.
+
+    What is sent to an inbound address is for its own part to judge.
+    """
+    if scope["path"].startswith(INBOUND):
+        return None
     if "\0" in scope["path"] or b"%00" in scope["query_string"] or b"\0" in scope["query_string"]:
         return 400, "This address cannot be read."
     return None
