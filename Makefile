@@ -39,10 +39,10 @@ test: $(DEV) browser ## all tests, with a real PostgreSQL, a real Redis and a re
 browser:
 	@found() { for name in chromium chromium-browser google-chrome google-chrome-stable microsoft-edge; do \
 		command -v $$name >/dev/null && return; done; return 1; }; \
-	install() { DEBIAN_FRONTEND=noninteractive timeout 600 apt-get install -qq -y --no-install-recommends chromium >/dev/null 2>&1; }; \
+	install() { DEBIAN_FRONTEND=noninteractive timeout 300 apt-get install -qq -y --no-install-recommends chromium >/dev/null 2>&1; }; \
 	found && exit; \
 	if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
-		echo "Installing Chromium for the tests …"; install || { timeout 300 apt-get update -qq && install; }; fi; \
+		echo "Installing Chromium for the tests …"; install || { timeout 60 apt-get update -qq && install; }; fi; \
 	found || echo "No Chromium or Chrome: the tests in tests/browser are left out. On Debian: sudo apt install chromium" >&2
 
 screenshots: $(DEV) browser ## pictures of all pages: light, dark, phone; with ARGS=docs those of the docs as well

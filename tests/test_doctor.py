@@ -13,6 +13,7 @@ from tests.pretend import earning
 from tests.rows import NOON, Ledger
 from tests.world import World
 from tracker.doctor import Finding, examine
+from tracker.reports import bring_up_to_date
 from tracker.settings import Settings
 from tracker.store import rollup
 from tracker.store.writes import connection_t, earning_t
@@ -102,6 +103,7 @@ def test_sums_that_differ_from_the_earnings_are_a_problem(world: World) -> None:
 
 
 def test_days_that_differ_from_the_earnings_are_a_problem(world: World) -> None:
+    bring_up_to_date(world.engine)
     assert findings(world)["daily sums"].state == "ok"
     late = world.earnings("bank")["m1"].earned_at + timedelta(days=1)
     change(world, earning_t, earning_t.c.external_id == "m1", earned_at=late)

@@ -20,7 +20,7 @@ from tracker.months import day_of, month_of
 from tracker.rates import MANUAL_DAYS, Rates, load_rates
 from tracker.records import Settlement, Status
 from tracker.settings import Settings
-from tracker.store import tables, writes
+from tracker.store import rollup, tables, writes
 from tracker.store.database import reading
 from tracker.store.writes import earning_t as e
 
@@ -161,6 +161,7 @@ def _step(
     writes.upsert(
         conn, setting_t, [{"name": name, "value": value} for name, value in way.wanted._asdict().items()], ("name",)
     )
+    rollup.begin(conn, str(way.wanted.time_zone))
     conn.execute(delete(setting_t).where(setting_t.c.name == _WAY))
     return len(changes), None
 

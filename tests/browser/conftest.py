@@ -15,8 +15,9 @@ Open = Callable[..., Tour]
 STATEMENT = ROOT / "tests" / "statements" / "files" / "gumroad-payouts.csv"
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
+    """Of a module, not longer: while it is open, this thread can run no other event loop."""
     with sync_playwright() as playwright:
         one = playwright.chromium.launch(executable_path=chromium(), args=FLAGS)
         yield one
@@ -66,7 +67,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         yield one.start()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def owner(browser: Browser, home: str) -> StorageState:
     """The cookies of somebody who logged in."""
     context = browser.new_context()

@@ -9,7 +9,7 @@ from random import Random
 from typing import Any
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import select, text
 
 from tests.pretend import START, earning
 from tests.rows import Ledger
@@ -24,6 +24,7 @@ from tracker.store import reads, rollup, terms
 from tracker.store.database import reading
 from tracker.store.reads import Basis, By
 from tracker.store.writes import earning_t as e
+from tracker.store.writes import mark_dirty_where
 
 
 @pytest.fixture
@@ -148,3 +149,27 @@ def _totals(ledger: Ledger, by: By) -> dict[Key, Key]:
             count, net = found.get(key, (0, Decimal(0)))
             found[key] = (count + row.earnings, net + row.net)
     return found
+
+
+def test_two_syncs_never_wait_for_each_others_months(postgres_url: str, tmp_path: Path) -> None:
+    with Ledger(postgres_url, tmp_path) as ledger:
+        ledger.earning("a", "1.00", "2026-06-01")
+        ledger.earning("b", "2.00", "2026-06-01")
+        with ledger.engine.begin() as one, ledger.engine.begin() as other:
+            for conn, owner in ((one, 1), (other, 2)):
+                conn.execute(text("SET LOCAL lock_timeout = '5s'"))
+                mark_dirty_where(conn, e.c.connection_id == owner)
+            rollup.work_off(one, 1)
+            rollup.work_off(other, 2)
+        bring_up_to_date(ledger.engine)
+        with reading(ledger.engine) as conn:
+            assert rollup.zone_of_days(conn) is not None
+            assert not rollup.dirty(conn)
+
+
+def test_a_new_ledger_knows_the_zone_of_its_days_from_the_start(database_url: str, tmp_path: Path) -> None:
+    with Ledger(database_url, tmp_path) as ledger:
+        revalue(ledger.engine, ledger.settings)
+        with reading(ledger.engine) as conn:
+            assert rollup.zone_of_days(conn) == ledger.settings.zone
+            assert not rollup.dirty(conn)

@@ -40,8 +40,11 @@ def dirty(conn: Connection) -> bool:
 
 
 def work_off(conn: Connection, connection_id: int | None = None) -> None:
-    """Recompute every dirty month (of one connection) and drop the marks, in the caller's transaction."""
-    zone = _zone(conn)
+    """Recompute every dirty month (of one connection) and drop the marks, in the caller's transaction.
+
+    A sync, which works off its own connection, never marks the months of others: two of them would wait for each other.
+    """
+    zone = _zone(conn) if connection_id is None else ZoneInfo(_zones(conn)[0])
     marks = delete(dirty_month_t).returning(dirty_month_t.c.connection_id, dirty_month_t.c.month)
     if connection_id is not None:
         marks = marks.where(dirty_month_t.c.connection_id == connection_id)
@@ -116,6 +119,13 @@ def zone_of_days(conn: Connection) -> ZoneInfo | None:
 def days_in(conn: Connection, zone: ZoneInfo) -> bool:
     """Whether the days are those of a zone; a ledger that was moved to another one may not have noted it yet."""
     return _zones(conn)[1] == zone.key
+
+
+def begin(conn: Connection, zone: str) -> None:
+    """Note the zone of the days in a ledger without an earning, so that nothing has to be marked later."""
+    if conn.execute(select(e.c.id).limit(1)).first() is None:
+        statement: Any = (postgresql if conn.dialect.name == "postgresql" else sqlite).insert(setting_t)
+        conn.execute(statement.values(name=_DAYS, value=zone).on_conflict_do_nothing())
 
 
 def _zone(conn: Connection) -> ZoneInfo:
