@@ -33,6 +33,7 @@ from tests.rows import Ledger
 from tracker import accounts
 from tracker.connect.pace import Pace
 from tracker.connections import Deps
+from tracker.revalue import revalue
 from tracker.store import rollup
 from tracker.store.database import reading
 from tracker.store.writes import connection_t
@@ -192,6 +193,7 @@ def measure(deps: Deps) -> dict[str, float]:
 def made(ledger: Ledger, count: int) -> Deps:
     """The ledger filled, with its owner."""
     settings = ledger.settings.model_copy(update={"web_port": 0})
+    revalue(ledger.engine, settings)  # as opening a ledger does: it notes the time zone of the days
     fill(ledger, count // 10)
     with ledger.engine.begin() as conn:
         multiply(conn)
