@@ -200,7 +200,8 @@ def next_steps(settings: Settings) -> str:
   {program()} demo --later 10          # ten days on: sales are approved, reversed, paid
 And your own accounts, in a ledger of their own:
   unset TRACKER_DATA_DIR
-  {program()} connector list
+  {program()} serve                    # all of this on pages: set a password, look around, connect
+  {program()} connector list           # or in the terminal
   {program()} connection add awin --slug awin"""
 
 

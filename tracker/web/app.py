@@ -14,7 +14,7 @@ from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
 from starlette.requests import cookie_parser
 
-from tracker import accounts, sample
+from tracker import accounts
 from tracker.connections import Deps
 from tracker.errors import TrackerError
 from tracker.settings import Settings
@@ -59,8 +59,7 @@ def make_app(
     `play` starts the sample data, `wake` has the clock look at once for what is due.
     """
     app = FastAPI(title="Income tracker", docs_url=None, redoc_url=None, openapi_url=None)
-    banner = partial(sample.present, deps.engine)
-    app.state.site = Site(deps=deps, pages=_pages(), setup_token=setup_token, banner=banner, play=play, wake=wake)
+    app.state.site = Site(deps=deps, pages=_pages(), setup_token=setup_token, play=play, wake=wake)
     app.add_middleware(Guard, hosts=_hosts(deps.settings), uploads=UPLOADS, welcome=partial(_welcome, deps))
     for part in (inbound, entry, *PAGES):
         app.include_router(part.router)

@@ -13,12 +13,14 @@ from fastapi import Depends, Form, Path, Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 from jinja2 import Environment
 
-from tracker import accounts, audit
+from tracker import accounts, audit, sample
 from tracker.accounts import OWNER, Visitor
 from tracker.connections import Deps
 from tracker.statements.desk import Desk
+from tracker.store.revision import Revision
 from tracker.web.guard import Window
 from tracker.web.language import Speech, chosen, written_as
+from tracker.web.remembered import Remembered
 
 SESSION, VISIT, SAID = "tracker_session", "tracker_visit", "tracker_said"
 _VISIT_S, _SAID_S, _SAID_MAX = 12 * 3600, 60, 500
@@ -55,10 +57,18 @@ class Site:
     tries: Window = field(default_factory=lambda: Window(10, timedelta(minutes=15)))
     all_tries: Window = field(default_factory=lambda: Window(200, timedelta(minutes=15)))
     received: Window = field(default_factory=lambda: Window(600, timedelta(minutes=1)))
-    banner: Callable[[], Any] | None = None
     play: Callable[[], object] | None = None  # starts the sample data, where this process can
     wake: Callable[[], object] = lambda: None  # has the clock look now, where it is in this process
     desk: Desk | None = None  # imports under way, once there were any
+
+    def __post_init__(self) -> None:
+        self.revision = Revision(self.deps.engine)
+        self.remembered = Remembered(self.revision)
+
+    def shows_sample(self) -> bool:
+        """Whether the banner of the sample data stands on every page."""
+        engine = self.deps.engine
+        return self.remembered.get("sample", self.deps.now(), lambda: sample.present(engine))
 
 
 def site_of(request: Request) -> Site:
@@ -94,7 +104,7 @@ def show(request: Request, name: str, values: Mapping[str, Any], status: int = 2
         "_": w._,
         "gettext": w._,
         "ngettext": w.n,
-        "banner": site.banner() if site.banner and visitor else None,
+        "banner": visitor is not None and site.shows_sample(),
         **values,
         "form_token": form_token(site, visit),
     }

@@ -19,9 +19,7 @@ from tracker.months import label, last_day
 from tracker.overview import SEEN, Bar, Look, Overview, looked, overview
 from tracker.periods import Asked
 from tracker.store.reads import Basis
-from tracker.store.revision import Revision
 from tracker.web.language import Speech
-from tracker.web.remembered import Remembered
 from tracker.web.site import User, deps_of, show, site_of, speech
 
 router = APIRouter()
@@ -42,7 +40,7 @@ def page(request: Request, visitor: User) -> Response:
         found = overview(deps.engine, deps.settings, now, look)
         return _body(request, found, look), found.empty
 
-    body, empty = _remembered(request).get((look, w.language, w.locale), now, make)
+    body, empty = site_of(request).remembered.get((look, w.language, w.locale), now, make)
     if empty:
         found = overview(deps.engine, deps.settings, now, look)
         return show(request, "overview/empty.html.j2", {"o": found})
@@ -93,14 +91,6 @@ def _bar(bar: Bar, o: Overview, w: Speech, links: "_Links") -> dict[str, Any]:
         "href": links.month(bar.month) if bar.known else None,
         "known": bar.known,
     }
-
-
-def _remembered(request: Request) -> Remembered:
-    state = request.app.state
-    if not hasattr(state, "overviews"):  # two at once make two, of which one is kept
-        state.overviews = Remembered(Revision(deps_of(request).engine))
-    found: Remembered = state.overviews
-    return found
 
 
 class _Links:

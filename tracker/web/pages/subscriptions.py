@@ -12,12 +12,11 @@ from tracker.figures.contracts import PRESETS
 from tracker.figures.mrr import Move, lifetime_value, rounded
 from tracker.months import following, label, month_of, parse, span
 from tracker.records import SubscriptionStatus
-from tracker.store.revision import Revision
 from tracker.subscriptions import Book, Wanted
 from tracker.web.language import Speech
 from tracker.web.pages.payouts import Place, address
 from tracker.web.remembered import Remembered
-from tracker.web.site import User, deps_of, show, speech
+from tracker.web.site import User, deps_of, show, site_of, speech
 
 router = APIRouter()
 BOOKS = 6
@@ -64,7 +63,7 @@ def _remembered(request: Request) -> Remembered:
     """Books that were worked out before; few, because one of many subscriptions is large."""
     state = request.app.state
     if not hasattr(state, "subscribed"):  # two at once make two, of which one is kept
-        state.subscribed = Remembered(Revision(deps_of(request).engine), most=BOOKS)
+        state.subscribed = Remembered(site_of(request).revision, most=BOOKS)
     found: Remembered = state.subscribed
     return found
 
