@@ -4,13 +4,13 @@ Source: www.adcell.de/api/v2 ("user/getToken", "affiliate/statistic/byCommission
 """
 
 from collections.abc import Mapping
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
 from tracker.connect.auth import Credentials, token
 from tracker.connect.connector import Connector, Credential, Option, Rate, Resource, make
-from tracker.connect.fields import Row, currency, money, one_of, optional, text, timestamp
+from tracker.connect.fields import currency, money, one_of, only_if, optional, text, timestamp
 from tracker.connect.paging import page_number
 from tracker.connect.plans import created_since, local
 from tracker.errors import AuthRejected, ProviderError, Unavailable
@@ -44,11 +44,6 @@ def explain(status: int, document: Any) -> ProviderError | None:
     if status != 403:
         return None
     return AuthRejected("Adcell refused the token.", hint="Check the user id and the API password.")
-
-
-def decided_at(row: Row) -> datetime | None:
-    time: datetime | None = _changed.read(row) if _status.read(row) is not Status.PENDING else None
-    return time
 
 
 connector = Connector(
@@ -103,7 +98,7 @@ connector = Connector(
                     sale_amount=optional(money("totalShoppingCart")),
                     sale_currency=currency("$.currency"),
                     earned_at=timestamp("createTime", zone=ZoneInfo(_ZONE)),
-                    validated_at=decided_at,
+                    validated_at=only_if(_changed, _status, Status.APPROVED, Status.DECLINED),
                     program=optional(text("programId")),
                     product=optional(text("eventName")),
                     sub_id=optional(text("subId")),

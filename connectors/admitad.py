@@ -5,11 +5,11 @@ application"; limits of a page and the token from Admitad's own Python client.
 """
 
 from base64 import b64encode
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 from tracker.connect.auth import token
 from tracker.connect.connector import Connector, Credential, Option, Rate, Resource, make
-from tracker.connect.fields import Field, Row, currency, flag, money, one_of, optional, text, timestamp_in
+from tracker.connect.fields import Field, currency, first_of, flag, money, one_of, only_if, optional, text, timestamp_in
 from tracker.connect.paging import offset
 from tracker.connect.plans import Axis, Full, PerPayout, date_windows, local
 from tracker.records import Earning, Kind, Payout, PayoutItem, PayoutStatus, Program, Settlement, Status
@@ -22,7 +22,6 @@ _STATUSES = {
 }
 _PAYMENTS = {"pending": PayoutStatus.PENDING, "processed": PayoutStatus.PAID}
 _PAID = {0: Settlement.UNPAID, 1: Settlement.PAID, "0": Settlement.UNPAID, "1": Settlement.PAID}
-_SUB_IDS = [optional(text(name)) for name in ("subid", "subid1", "subid2", "subid3", "subid4")]
 
 _status, _paid = one_of("status", _STATUSES), optional(one_of("paid", _PAID))
 _sale = optional(money("cart"))
@@ -31,11 +30,6 @@ _paging = offset(size=("limit", 500), total="_meta.count")
 
 
 _updated = optional(timestamp_in("status_updated", "$.time_zone"))
-
-
-def approved_at(row: Row) -> datetime | None:
-    time: datetime | None = _updated.read(row) if _status.read(row) is Status.APPROVED else None
-    return time
 
 
 connector = Connector(
@@ -111,10 +105,10 @@ connector = Connector(
                     sale_amount=_sale,
                     sale_currency=lambda row: None if _sale.read(row) is None else currency("currency").read(row),
                     earned_at=timestamp_in("action_date", "$.time_zone"),
-                    validated_at=approved_at,
+                    validated_at=only_if(_updated, _status, Status.APPROVED),
                     program=text("advcampaign_id"),
                     product=optional(text("action")),
-                    sub_id=lambda row: next((found for name in _SUB_IDS if (found := name.read(row))), None),
+                    sub_id=first_of("subid", "subid1", "subid2", "subid3", "subid4"),
                     order_ref=optional(text("order_id")),
                     provider_status=text("status"),
                 ),

@@ -10,7 +10,7 @@ from typing import Any
 
 from tracker.connect.auth import Credentials, Request, Scheme, Tokens
 from tracker.connect.connector import Connector, Credential, Discover, Option, Rate, Resource, make
-from tracker.connect.fields import Field, Row, currency, get, money, one_of, optional, text, timestamp
+from tracker.connect.fields import Field, Row, currency, first_of, get, money, one_of, optional, text, timestamp
 from tracker.connect.plans import Full, created_since
 from tracker.connect.rows import decode, digest, encode
 from tracker.errors import AuthRejected, DataError, NotFound, RateLimited, UnexpectedData, UsageError
@@ -101,11 +101,6 @@ def said(row: Row) -> str:
     return f"{row['transactionStatus']}" + (f", payment {payment}" if payment is not None else "")
 
 
-def sub_id(row: Row) -> str | None:
-    found = get(row, "click.epi") or get(row, "click.epi2")
-    return str(found) if found else None
-
-
 def paid_on(row: Row) -> datetime:
     found: datetime = _day[0].read(row) or _day[1].read(row)
     return found
@@ -178,7 +173,7 @@ connector = Connector(
                     earned_at=timestamp("transactionDate"),
                     program=optional(text("click.programId")),
                     product=optional(text("transactionName")),
-                    sub_id=sub_id,
+                    sub_id=first_of("click.epi", "click.epi2"),
                     provider_status=said,
                 ),
             ),

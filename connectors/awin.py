@@ -8,7 +8,18 @@ from datetime import timedelta
 
 from tracker.connect.auth import bearer
 from tracker.connect.connector import Connector, Credential, Discover, Option, Rate, Resource, make
-from tracker.connect.fields import Row, as_text, country, currency, flag, money, one_of, optional, text, timestamp
+from tracker.connect.fields import (
+    Row,
+    country,
+    currency,
+    first_of,
+    flag,
+    money,
+    one_of,
+    optional,
+    text,
+    timestamp,
+)
 from tracker.connect.plans import Axis, Full, Reread, date_windows, iso_naive
 from tracker.errors import AuthRejected, ProviderError, Unavailable
 from tracker.records import Earning, Kind, Program, Settlement, Status
@@ -43,12 +54,6 @@ def payout(row: Row) -> str | None:
     return number if number != "0" and _paid.read(row) else None
 
 
-def sub_id(row: Row) -> str | None:
-    """The first click reference that is set: `clickRef` may be empty while `clickRef2` is not."""
-    refs = row.get("clickRefs") or {}
-    return next((as_text(refs[name]) for name in _CLICK_REFS if refs.get(name)), None)
-
-
 def product(row: Row) -> str | None:
     """The commission group, unless the order is split over several."""
     group: str | None = _only_group.read(row)
@@ -59,9 +64,7 @@ def refused(error: object) -> ProviderError:
     """An error object where the list should be, although the status is 200."""
     words = str(error)[:100]
     if re.search(r"authori[sz]|authenticat|token|forbidden", words, re.IGNORECASE):
-        return AuthRejected(
-            f'Awin refused the credentials. It says: "{words}"', hint="Make a new token and update the connection."
-        )
+        return AuthRejected(f'Awin refused the credentials. It says: "{words}"', hint="Make a new token.")
     return Unavailable(f'Awin answered with an error: "{words}"', hint="Nothing was lost; it is tried again later.")
 
 
@@ -155,7 +158,8 @@ connector = Connector(
                     program=text("advertiserId"),
                     product=product,
                     country=country("customerCountry"),
-                    sub_id=sub_id,
+                    # `clickRef` may be empty while `clickRef2` is not.
+                    sub_id=first_of(*(f"clickRefs.{name}" for name in _CLICK_REFS)),
                     order_ref=optional(text("orderRef")),
                     payout_ref=payout,
                     provider_status=text("commissionStatus"),

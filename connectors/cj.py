@@ -5,7 +5,7 @@ Source: developers.cj.com, "Commission Detail" (reference and schema), and docs.
 
 import re
 from collections.abc import Mapping
-from datetime import datetime, timedelta
+from datetime import timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -20,6 +20,7 @@ from tracker.connect.fields import (
     flag,
     money,
     one_of,
+    only_if,
     optional,
     text,
     timestamp,
@@ -126,12 +127,6 @@ def settlement(row: Row) -> Settlement:
     return Settlement.PAID if due and row["actionStatus"].lower() == "closed" else Settlement.UNPAID
 
 
-def locked_at(row: Row) -> datetime | None:
-    """The locking date is a plan until the commission is locked, and an advertiser may move it once."""
-    time: datetime | None = _locking.read(row) if _action_status.read(row) is Status.APPROVED else None
-    return time
-
-
 connector = Connector(
     title="CJ Affiliate",
     kind="affiliate",
@@ -201,7 +196,8 @@ connector = Connector(
                     sale_amount=sale,
                     sale_currency=lambda row: code(row) if sale(row) is not None else None,
                     earned_at=timestamp("eventDate"),
-                    validated_at=locked_at,
+                    # The locking date is a plan until the commission is locked, and an advertiser may move it once.
+                    validated_at=only_if(_locking, _action_status, Status.APPROVED),
                     program=text("advertiserId"),
                     product=optional(text("actionTrackerName")),
                     country=country("country"),

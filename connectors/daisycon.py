@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from tracker.connect.auth import refresh_token
+from tracker.connect.auth import authorization_code
 from tracker.connect.connector import Connector, Credential, Option, Rate, Resource, make
 from tracker.connect.fields import Row, as_text, currency, money, one_of, optional, text, timestamp
 from tracker.connect.paging import page_number
@@ -63,12 +63,19 @@ connector = Connector(
     base_url="https://services.daisycon.com",
     credentials={
         "client_id": Credential("Client id", help="MyDaisycon > developer account > your app", secret=False),
-        "client_secret": Credential("Client secret", help="beside the client id; may be empty", required=False),
-        "refresh_token": Credential("Refresh token", help="from Daisycon's cli-client, which logs you in once"),
+        "client_secret": Credential("Client secret", help="beside the client id", required=False),
+        "refresh_token": Credential("Refresh token", help="what a login of another program brought"),
         "publisher_id": Credential("Publisher id", help="the number beside your account's name", secret=False),
     },
     options={"base_url": Option("Address of the API", help="only for tests and proxies")},
-    auth=refresh_token("https://login.daisycon.com/oauth/access-token", "client_id", "client_secret", "refresh_token"),
+    auth=authorization_code(
+        "https://login.daisycon.com/oauth/authorize",
+        "https://login.daisycon.com/oauth/access-token",
+        "client_id",
+        "client_secret",
+        "refresh_token",
+        shown_at="https://login.daisycon.com/oauth/cli",
+    ),
     rates=(Rate(45, 60),),  # 50 to an address
     explain=explain,
     message=("error_description", "message", "error"),

@@ -18,6 +18,7 @@ from tracker.connect.fields import (
     as_text,
     country,
     currency,
+    first_of,
     get,
     money,
     one_of,
@@ -86,7 +87,7 @@ def refused(code: object) -> ProviderError:
     """An error with status 200. Its number is Digistore24's, its words may be in any language."""
     number = str(code)
     if number in ("1", "2", "10"):
-        return AuthRejected("Digistore24 refused the key.", hint="Make a new API key and update the connection.")
+        return AuthRejected("Digistore24 refused the key.", hint="Make a new API key.")
     if number == "5":
         return RightMissing("Digistore24 does not allow this key to read that. It needs: read access.")
     if number == "12":
@@ -157,11 +158,6 @@ def product(row: Row) -> str | None:
     return None if several else _product.read(row)
 
 
-def sub_id(row: Row) -> str | None:
-    found = (get(row, f"{_PURCHASE}.{name}") for name in _SUB_IDS)
-    return next((as_text(value) for value in found if value), None)
-
-
 def shares(name: str, of: str, kind: Any, sign: int = 1) -> Resource:
     """The rows do not say what they are of, so that each type of transaction is asked for by itself."""
     return Resource(
@@ -209,7 +205,7 @@ def shares(name: str, of: str, kind: Any, sign: int = 1) -> Resource:
                 product=product,
                 payer=optional(text(f"{_PURCHASE}.buyer_id")),
                 country=country(f"{_PURCHASE}.vat_country"),
-                sub_id=sub_id,
+                sub_id=first_of(*(f"{_PURCHASE}.{name}" for name in _SUB_IDS)),
                 order_ref=optional(text("purchase_id")),
                 origin_ref=text("transaction_id") if sign > 0 else origin,
                 recurrence=recurrence,

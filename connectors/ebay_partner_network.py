@@ -5,13 +5,13 @@ Source: partnerhelp.ebay.com, "Transaction Detail Report API Documentation" and 
 """
 
 import re
-from datetime import datetime, timedelta
+from datetime import timedelta
 from decimal import Decimal
 from zoneinfo import ZoneInfo
 
 from tracker.connect.auth import basic
 from tracker.connect.connector import Connector, Credential, Option, Rate, Resource, make
-from tracker.connect.fields import Field, Row, currency, money, one_of, optional, text, timestamp
+from tracker.connect.fields import Field, Row, currency, money, one_of, only_if, optional, text, timestamp
 from tracker.connect.plans import Axis, date_windows, local
 from tracker.connect.rows import decode, digest, encode
 from tracker.errors import AuthRejected, ProviderError, Unavailable
@@ -94,12 +94,6 @@ def net(row: Row) -> Decimal:
     return value or _earnings.read(row)
 
 
-def updated_at(row: Row) -> datetime | None:
-    """Of an approved transaction: when it was approved or last corrected."""
-    time: datetime | None = _updated.read(row) if _status.read(row) is Status.APPROVED else None
-    return time
-
-
 connector = Connector(
     title="eBay Partner Network",
     kind="affiliate",
@@ -160,7 +154,8 @@ connector = Connector(
                     sale_amount=amount("Sales"),
                     sale_currency=currency("$.currency"),  # a report without a currency is in one
                     earned_at=timestamp("EventDate", zone=ZoneInfo(_ZONE)),
-                    validated_at=updated_at,
+                    # When it was approved or last corrected.
+                    validated_at=only_if(_updated, _status, Status.APPROVED),
                     program=lambda row: _site.read(row) or "eBay",
                     product=optional(text("ItemName")),
                     sub_id=optional(text("CustomId")),

@@ -10,7 +10,7 @@ from typing import Any
 
 from tracker.connect.auth import bearer
 from tracker.connect.connector import Connector, Credential, Make, Option, Rate, Resource, make
-from tracker.connect.fields import Row, currency, flag, get, minor, money, one_of, optional, text, timestamp
+from tracker.connect.fields import Row, currency, flag, get, minor, money, one_of, only_if, optional, text, timestamp
 from tracker.connect.paging import page_number
 from tracker.connect.plans import Full, PerPayout, Plan, created_since
 from tracker.errors import DataError
@@ -73,11 +73,6 @@ def kind(row: Row) -> Kind:
 
 def settlement(row: Row) -> Settlement:
     return Settlement.PAID if _paid.read(row) else Settlement.UNPAID
-
-
-def decided_at(row: Row) -> datetime | None:
-    time: datetime | None = _decided.read(row) if _status.read(row) is not Status.PENDING else None
-    return time
 
 
 def renews(row: Row) -> bool:
@@ -156,7 +151,7 @@ connector = Connector(
                 sale_amount=sale,
                 sale_currency=lambda row: None if sale(row) is None else _currency.read(row),
                 earned_at=timestamp("created_at"),
-                validated_at=decided_at,
+                validated_at=only_if(_decided, _status, Status.APPROVED, Status.DECLINED),
                 program=optional(text("promoter_campaign.campaign.id")),
                 product=_plan,
                 payer=optional(text("referral.id")),

@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 
 from tracker.connect.auth import header
 from tracker.connect.connector import Connector, Credential, Option, Rate, Resource, make
-from tracker.connect.fields import Row, currency, get, money, one_of, optional, text, timestamp
+from tracker.connect.fields import Row, currency, first_of, get, money, one_of, only_if, optional, text, timestamp
 from tracker.connect.paging import page_number
 from tracker.connect.plans import created_since
 from tracker.errors import ProviderError, RateLimited, Unavailable
@@ -52,15 +52,6 @@ def sale(row: Row) -> Any:
     """Two versions of the report name the amount differently."""
     amounts = [field.read(row) for field in _sale]
     return next((amount for amount in amounts if amount is not None), None)
-
-
-def decided_at(row: Row) -> datetime | None:
-    time: datetime | None = _changed.read(row) if status(row) is not Status.PENDING else None
-    return time
-
-
-def sub_id(row: Row) -> str | None:
-    return next((str(row[name]) for name in _SUB_IDS if row.get(name)), None)
 
 
 def is_named(row: Row) -> Any:
@@ -116,9 +107,9 @@ connector = Connector(
                     sale_amount=sale,
                     sale_currency=lambda row: None if sale(row) is None else _currency.read(row),
                     earned_at=timestamp("eventDate", zone=_EASTERN),
-                    validated_at=decided_at,
+                    validated_at=only_if(_changed, status, Status.APPROVED, Status.DECLINED),
                     program=optional(text("programId")),
-                    sub_id=sub_id,
+                    sub_id=first_of(*_SUB_IDS),
                     provider_status=_word,
                 ),
             ),

@@ -11,7 +11,19 @@ from decimal import Decimal
 
 from tracker.connect.auth import basic
 from tracker.connect.connector import Connector, Credential, Discover, Option, Rate, Resource, make
-from tracker.connect.fields import Field, Row, country, currency, money, one_of, optional, text, timestamp
+from tracker.connect.fields import (
+    Field,
+    Row,
+    country,
+    currency,
+    first_of,
+    money,
+    one_of,
+    only_if,
+    optional,
+    text,
+    timestamp,
+)
 from tracker.connect.paging import next_link
 from tracker.connect.plans import Axis, Reread, created_since, date_windows, iso_z
 from tracker.records import Earning, Kind, Payout, PayoutStatus, Program, Settlement, Status
@@ -42,16 +54,6 @@ def amount(name: str, now: Field) -> Field:
 def settlement(row: Row) -> Settlement:
     """impact.com fills in the date when the commission is credited to the account's balance."""
     return Settlement.PAID if _cleared.read(row) else Settlement.UNPAID
-
-
-def locked_at(row: Row) -> datetime | None:
-    """The locking date is a plan until then; a brand may approve earlier, on a day that is not told."""
-    time: datetime | None = _locking.read(row) if _state.read(row) is Status.APPROVED else None
-    return time
-
-
-def sub_id(row: Row) -> str | None:
-    return next((row[name] for name in ("SubId1", "SubId2", "SubId3", "SharedId") if row.get(name)), None)
 
 
 def invoice_status(row: Row) -> PayoutStatus:
@@ -159,12 +161,13 @@ connector = Connector(
                     sale_amount=amount("Amount", optional(money("Amount"))),
                     sale_currency=currency("Currency"),
                     earned_at=timestamp("EventDate"),
-                    validated_at=locked_at,
+                    # The locking date is a plan until then; a brand may approve earlier, on a day that is not told.
+                    validated_at=only_if(_locking, _state, Status.APPROVED),
                     paid_at=_cleared,
                     program=text("CampaignId"),
                     product=optional(text("ActionTrackerName")),
                     country=country("CustomerCountry"),
-                    sub_id=sub_id,
+                    sub_id=first_of("SubId1", "SubId2", "SubId3", "SharedId"),
                     order_ref=optional(text("Oid")),
                     provider_status=text("State"),
                 ),

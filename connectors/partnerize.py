@@ -5,11 +5,23 @@ Campaigns", "List all Partner Websites", "Pagination", "Cursor Pagination" and "
 """
 
 from collections.abc import Iterator
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 from tracker.connect.auth import basic
 from tracker.connect.connector import Connector, Credential, Discover, Option, Rate, Resource, make
-from tracker.connect.fields import Field, Row, as_text, country, currency, money, one_of, optional, text, timestamp
+from tracker.connect.fields import (
+    Field,
+    Row,
+    as_text,
+    country,
+    currency,
+    money,
+    one_of,
+    only_if,
+    optional,
+    text,
+    timestamp,
+)
 from tracker.connect.paging import next_link
 from tracker.connect.plans import Axis, created_since, date_windows, iso_z
 from tracker.records import Earning, Kind, Payout, PayoutItem, PayoutStatus, Program, Status
@@ -40,11 +52,6 @@ def lines(row: Row) -> Iterator[Row]:
             "item_value": value.get("value"),
             "item_publisher_commission": value["publisher_commission"],
         }
-
-
-def approved_at(row: Row) -> datetime | None:
-    time: datetime | None = _approved.read(row) if _status.read(row) is Status.APPROVED else None
-    return time
 
 
 def billed_as_tracked(row: Row) -> bool:
@@ -164,7 +171,7 @@ connector = Connector(
                     sale_amount=optional(money("item_value")),
                     sale_currency=currency("currency"),
                     earned_at=timestamp("conversion_time"),
-                    validated_at=approved_at,
+                    validated_at=only_if(_approved, _status, Status.APPROVED),
                     program=text("campaign_id"),
                     product=optional(text("category")),
                     payer=optional(text("customer_reference")),

@@ -41,10 +41,10 @@ _KINDS = {category: kind for kind, categories in _CATEGORIES.items() for categor
 _CONTRACTS = {status.value.replace("expired", "incomplete_expired"): status for status in SubscriptionStatus}
 
 _pages = cursor("starting_after", last_row="id", more="has_more", size=("limit", 100))
+_amount, _net, _made = minor("amount", "currency", EXPONENTS), minor("net", "currency", EXPONENTS), epoch("created")
 _follow = partial(
-    ChangeFeed, path="/v1/events", since="created[gte]", form=unix, memory=timedelta(30), id="data.object.id"
+    ChangeFeed, path="/v1/events", since="created[gte]", form=unix, memory=timedelta(30), id="data.object.id", at=_made
 )
-_amount, _net = minor("amount", "currency", EXPONENTS), minor("net", "currency", EXPONENTS)
 _sold, _available = optional(minor("source.amount", "source.currency", EXPONENTS)), epoch("available_on")
 
 
@@ -320,7 +320,7 @@ connector = Connector(
                 status=one_of("status", {"pending": Status.PENDING, "available": Status.APPROVED}),
                 net=_net,
                 currency=currency("currency"),
-                earned_at=epoch("created"),
+                earned_at=_made,
                 gross=_amount,
                 fee=minor("fee", "currency", EXPONENTS),
                 tax=tax,
@@ -356,7 +356,7 @@ connector = Connector(
                 status=one_of("status", {status.value: status for status in PayoutStatus}),
                 amount=payout_amount,
                 currency=currency("currency"),
-                created_at=epoch("created"),
+                created_at=_made,
                 arrives_at=optional(epoch("arrival_date")),
                 itemised=lambda row: row["automatic"] is True and row.get("reconciliation_status") == "completed",
                 provider_status=text("status"),

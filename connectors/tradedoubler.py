@@ -12,7 +12,19 @@ from zoneinfo import ZoneInfo
 
 from tracker.connect.auth import token
 from tracker.connect.connector import Connector, Credential, Discover, Option, Rate, Resource, make
-from tracker.connect.fields import Field, Row, currency, flag, money, one_of, optional, parse_time, text, timestamp
+from tracker.connect.fields import (
+    Field,
+    Row,
+    currency,
+    first_of,
+    flag,
+    money,
+    one_of,
+    optional,
+    parse_time,
+    text,
+    timestamp,
+)
 from tracker.connect.paging import offset
 from tracker.connect.plans import Axis, PerPayout, created_since, date_windows, local
 from tracker.errors import ProviderError, RightMissing
@@ -24,8 +36,7 @@ _WALLETS = {"OPEN": Settlement.UNPAID, "INVOICED": Settlement.UNPAID, "PAID": Se
 _DIRECTIONS = {"DEPOSIT": Kind.BONUS, "WITHDRAW": Kind.ADJUSTMENT, "WITHDRAWAL": Kind.ADJUSTMENT}
 
 _status, _paid = one_of("status", _STATUSES), optional(flag("paid"))
-_payment, _epi, _epi2 = optional(text("paymentId")), optional(text("epi")), optional(text("epi2"))
-_order, _lead = optional(text("orderNumber")), optional(text("leadNumber"))
+_payment = optional(text("paymentId"))
 _direction, _value = one_of("digitalWalletType", _DIRECTIONS), money("amount.publisherValue")
 
 _days = local("Europe/Stockholm", "%Y%m%d")  # whole days, both ends included
@@ -140,8 +151,8 @@ connector = Connector(
                     validated_at=validated_at,
                     program=text("programId"),
                     product=optional(text("eventName")),
-                    sub_id=lambda row: _epi.read(row) or _epi2.read(row),
-                    order_ref=lambda row: _order.read(row) or _lead.read(row),
+                    sub_id=first_of("epi", "epi2"),
+                    order_ref=first_of("orderNumber", "leadNumber"),
                     payout_ref=payout,
                     provider_status=text("status"),
                 ),

@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 
 from tracker.connect.auth import session_cookie
 from tracker.connect.connector import Connector, Credential, Discover, Option, Rate, Resource, make
-from tracker.connect.fields import Row, country, currency, money, one_of, optional, text, timestamp
+from tracker.connect.fields import Row, country, currency, money, one_of, only_if, optional, text, timestamp
 from tracker.connect.paging import offset
 from tracker.connect.plans import Axis, created_since, date_windows
 from tracker.connect.soap import call, fault, rows_as_json
@@ -70,11 +70,6 @@ def rows(body: bytes) -> bytes:
 
 def with_offset(time: datetime) -> str:
     return time.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S+00:00")
-
-
-def assessed_at(row: Row) -> datetime | None:
-    time: datetime | None = _assessed.read(row) if _status.read(row) is Status.APPROVED else None
-    return time
 
 
 def sale(row: Row) -> Any:
@@ -194,7 +189,7 @@ connector = Connector(
                     sale_amount=sale,
                     sale_currency=lambda row: None if sale(row) is None else currency("currency").read(row),
                     earned_at=timestamp("registrationDate", zone=_ZONE),
-                    validated_at=assessed_at,
+                    validated_at=only_if(_assessed, _status, Status.APPROVED),
                     program=text("campaign.ID"),
                     product=optional(text("campaignProduct.name")),
                     country=country("countryCode"),

@@ -5,11 +5,11 @@ Personal Access Tokens"; where these leave things open, two clients that publish
 """
 
 from collections.abc import Callable
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 from tracker.connect.auth import bearer
 from tracker.connect.connector import Connector, Credential, Option, Rate, Resource, make
-from tracker.connect.fields import Field, Row, currency, epoch, get, one_of, optional, scaled, text
+from tracker.connect.fields import Field, Row, currency, epoch, get, one_of, only_if, optional, scaled, text
 from tracker.connect.paging import page_number
 from tracker.connect.plans import created_since, unix
 from tracker.records import Earning, Kind, Program, Settlement, Status
@@ -36,11 +36,6 @@ def status(row: Row) -> Status:
 
 def settlement(row: Row) -> Settlement:
     return Settlement.PAID if _code.read(row) == _PAID else Settlement.UNPAID
-
-
-def decided_at(row: Row) -> datetime | None:
-    time: datetime | None = _changed.read(row) if status(row) is not Status.PENDING else None
-    return time
 
 
 connector = Connector(
@@ -106,7 +101,7 @@ connector = Connector(
                     sale_amount=amount("value", optional),
                     sale_currency=optional(currency("value.currency_code")),
                     earned_at=epoch("date"),
-                    validated_at=decided_at,
+                    validated_at=only_if(_changed, status, Status.APPROVED, Status.DECLINED),
                     program=optional(text("program.id")),
                     sub_id=optional(text("click_reference")),
                     provider_status=text("status"),

@@ -54,6 +54,7 @@ class Asked(msgspec.Struct, frozen=True):
     path: str
     query: dict[str, str]
     headers: dict[str, str]
+    body: bytes = b""
 
 
 class Reply(msgspec.Struct):
@@ -134,9 +135,15 @@ class _Handler(BaseHTTPRequestHandler):
     server: "Server"
 
     def do_GET(self) -> None:
+        self._reply(b"")
+
+    def do_POST(self) -> None:
+        self._reply(self.rfile.read(int(self.headers.get("Content-Length", 0))))
+
+    def _reply(self, body: bytes) -> None:
         parts = urlsplit(self.path)
         headers = {name.lower(): value for name, value in self.headers.items()}
-        reply = self.server.answer(Asked(parts.path, dict(parse_qsl(parts.query)), headers))
+        reply = self.server.answer(Asked(parts.path, dict(parse_qsl(parts.query)), headers, body))
         self.send_response_only(reply.status)
         for name, value in {"Content-Type": "application/json", **reply.headers}.items():
             self.send_header(name, value)
@@ -152,10 +159,6 @@ class _Handler(BaseHTTPRequestHandler):
                 self.wfile.write(piece)
         except OSError:
             return  # the reader had enough
-
-    def do_POST(self) -> None:
-        self.rfile.read(int(self.headers.get("Content-Length", 0)))
-        self.do_GET()
 
     def log_message(self, format: str, *args: object) -> None:
         return
@@ -328,7 +331,7 @@ changes = _connector(
         "charges",
         ChangeFeed(
             path="/events", params={}, since="since", form=iso_z, memory=timedelta(days=30), id="about",
-            one="/charges/{id}",
+            at=timestamp("updated"), one="/charges/{id}",
         ),
     ),
 )  # fmt: skip

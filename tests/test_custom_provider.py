@@ -6,10 +6,11 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from tests.example_providers import EXAMPLES, TOKEN, Network, Shop
-from tests.pretend import START, Provider
+from tests.pretend import START, Asked, Provider, Reply
 from tests.world import World
 from tracker import connections, discover, quarantine, trial
 from tracker.connect import catalog
@@ -315,3 +316,84 @@ def test_the_accounts_of_a_key_are_listed_before_the_id_is_known(ledger: World, 
     ]
     with pytest.raises(UsageError, match="Example Shop cannot list what a key sees"):
         discover.before(ledger.deps, "example-shop", {"key": "a", "secret": "b"}, at)
+
+
+# --- asked by POST ---
+
+
+class Asking(Network):
+    """The same network, which takes its questions as JSON only."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.bodies: list[dict[str, Any]] = []
+
+    def answer(self, asked: Asked) -> Reply:
+        assert asked.query == {}
+        assert asked.headers["content-type"] == "application/json"
+        body = msgspec.json.decode(asked.body)
+        self.bodies.append(body)
+        plain = {name: str(value) for name, value in {**body, **body.get("sold", {})}.items()}
+        plain["date_type"] = plain.get("by", "").removeprefix("on ")
+        return super().answer(msgspec.structs.replace(asked, query=plain))
+
+
+def ask_by_post(world: World) -> None:
+    """Rewrite the example: lists of programmes and commissions, and what a key sees, are asked for with a body."""
+    discover_at, programmes_at, commissions_at = (
+        f'path = "/v2/{path}"'
+        for path in ("accounts", "publishers/{publisher_id}/programmes", "publishers/{publisher_id}/commissions")
+    )
+    numbers = 'numbers = ["page", "per_page"]'
+    question = 'body = {publisher = "{publisher_id}", sold = {from = "{from}", to = "{to}", by = "on {date_type}"}}'
+    edit(world, "example-network", discover_at, discover_at + '\nbody = {query = "query { accounts { id name } }"}')
+    edit(world, "example-network", programmes_at, f"{programmes_at}\nbody = {{}}\n{numbers}")
+    edit(world, "example-network", commissions_at, f"{commissions_at}\n{question}\n{numbers}")
+
+
+def test_a_network_is_asked_by_post_for_pages_and_windows(ledger: World, both: Both) -> None:
+    both.network = network = Asking()
+    ask_by_post(ledger)
+    add_network(ledger)
+    for number in range(130):
+        network.put(f"c{number:03}", START - timedelta(hours=number))
+    report = ledger.sync("network")
+    assert (report.outcome, report.new, report.quarantined) == ("ok", 131, 0)
+    assert network.bodies[0] == {"page": 1, "per_page": 100}
+    assert network.bodies[-1] == {
+        "publisher": "77",
+        "sold": {"from": "2026-06-06 02:00:00", "to": "2026-06-15 12:00:00", "by": "on sale"},
+        "page": 2,
+        "per_page": 100,
+    }
+
+
+def test_what_a_key_sees_is_asked_for_by_post(ledger: World, both: Both) -> None:
+    both.network = network = Asking()
+    ask_by_post(ledger)
+    seen = discover.before(ledger.deps, "example-network", {"token": TOKEN}, {"base_url": ledger.server.url})
+    assert [(one.id, one.title) for one in seen.found] == [("77", "Pfad und Papier")]
+    assert network.bodies == [{"query": "query { accounts { id name } }"}]
+
+
+def test_a_list_whose_body_needs_an_id_waits_for_it(ledger: World, both: Both) -> None:
+    both.network = network = Asking()
+    ask_by_post(ledger)
+    more = """
+[[discover]]
+what = "sites"
+path = "/v2/accounts"
+body = {account = "{publisher_id}", numbers = [1, {of = "{publisher_id}"}]}
+numbers = ["publisher_id"]
+rows = "accounts"
+id = {text = "name"}
+"""
+    edit(ledger, "example-network", "[resources.programmes]", f"{more}\n[resources.programmes]")
+    at = {"base_url": ledger.server.url}
+    seen = discover.before(ledger.deps, "example-network", {"token": TOKEN}, at)
+    assert [(one.what, one.id, one.title) for one in seen.found][1:] == [("sites", "Pfad und Papier", "")]
+    assert network.bodies[-1] == {"account": 77, "numbers": [1, {"of": 77}]}
+    network.accounts = ()
+    assert discover.before(ledger.deps, "example-network", {"token": TOKEN}, at).notes == [
+        "sites: give publisher_id to list them."
+    ]

@@ -1,13 +1,14 @@
 """Trying out credentials with the cheapest calls, of a connection or before there is one; recording a sample."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from time import monotonic
 from typing import Any
 
 import msgspec
 
-from tracker.connect import catalog
+from tracker.connect import catalog, login
+from tracker.connect.auth import Login, at
 from tracker.connect.fetch import Client
 from tracker.connect.plans import When
 from tracker.connect.replay import MemoryTokens, Sample, record_sample
@@ -55,12 +56,22 @@ class Trial(msgspec.Struct, kw_only=True):
     trouble: ProviderError | None = None
 
 
-def before(deps: Deps, provider: str, credentials: Mapping[str, str], options: Mapping[str, str]) -> Trial:
-    """Prove credentials that no connection has yet. Nothing is stored. Raises UsageError as `connections.add` does."""
+def before(
+    deps: Deps,
+    provider: str,
+    credentials: Mapping[str, str],
+    options: Mapping[str, str],
+    handed_out: Mapping[str, str] | None = None,
+) -> Trial:
+    """Prove credentials that no connection has yet. Nothing is stored. `handed_out` are tokens that came with them.
+
+    Raises UsageError as `connections.add` does.
+    """
     connector = catalog.find(provider)
     credentials, options = check(connector, credentials, options)
     http, limits = deps.http(), msgspec.structs.replace(limits_of(deps.settings), tries=2)
     tokens = MemoryTokens(deps.now(), http, limits)
+    tokens.stored = dict(handed_out or {})
     more: dict[str, Any] = {} if deps.sleep is None else {"sleep": deps.sleep}
     client = Client(
         connector,
@@ -80,6 +91,30 @@ def before(deps: Deps, provider: str, credentials: Mapping[str, str], options: M
         found.trouble = error
     found.tokens = tokens.stored
     return found
+
+
+def logged_in(
+    deps: Deps, allowed: Login, begun: login.Begun, answer: str, redirect: str,
+    credentials: Mapping[str, str], options: Mapping[str, str],
+) -> dict[str, str]:  # fmt: skip
+    """The tokens for what came back from a login: an address with a code in it, or the code. `redirect` as asked for.
+
+    Raises AuthRejected, Unavailable or UnexpectedData.
+    """
+    code = login.code_of(answer, begun)
+    post = MemoryTokens(deps.now(), deps.http(), limits_of(deps.settings)).post
+    return login.tokens(allowed, begun, code, redirect, credentials, options, post=post, now=deps.now())
+
+
+def refresh_token_of(
+    deps: Deps, allowed: Login, credentials: Mapping[str, str], options: Mapping[str, str], ask: Callable[[str], str]
+) -> str:
+    """What a login without a page of ours brings: `ask` is given the address to open and answers with the code that the
+    provider shows. Raises as `logged_in` does.
+    """
+    begun, shown_at = login.Begun(), at(allowed.shown_at, options)
+    answer = ask(login.page(allowed, begun, credentials, options, shown_at))
+    return logged_in(deps, allowed, begun, answer, shown_at, credentials, options)["refresh_token"]
 
 
 def _try(client: Client, now: datetime, tried: list[Tried]) -> list[Tried]:

@@ -2,10 +2,12 @@
 
 import io
 import os
+import pty
+import select
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -22,6 +24,7 @@ from tracker.cli.main import run
 ROOT = Path(__file__).parents[2]
 PATH = "/commissions"
 Command = Callable[..., tuple[int, str, str]]
+Typed = Callable[..., tuple[int, str]]
 Process = Callable[..., "subprocess.Popen[str]"]
 
 
@@ -63,6 +66,42 @@ def command(environ: dict[str, str], monkeypatch: pytest.MonkeyPatch, capsys: py
         told = capsys.readouterr()
         assert "Traceback" not in told.out + told.err
         return int(ended.value.code or 0), told.out, told.err
+
+    return call
+
+
+@pytest.fixture
+def typed(environ: dict[str, str]) -> Typed:
+    """Runs `tracker …` at a terminal, each answer typed once its question stands there: exit code, what is shown.
+
+    An answer may be made of what is shown by then.
+    """
+
+    def call(words: Sequence[str], *answers: tuple[str, str | Callable[[str], str]]) -> tuple[int, str]:
+        code = "from tracker.cli.main import run; run()"
+        master, slave = pty.openpty()
+        with subprocess.Popen(
+            [sys.executable, "-c", code, *words], env={**os.environ, **environ},
+            stdin=slave, stdout=slave, stderr=slave,
+            start_new_session=True,
+        ) as asking:  # fmt: skip
+            os.close(slave)
+            shown, left = "", list(answers)
+            while select.select([master], [], [], 30)[0]:
+                try:
+                    piece = os.read(master, 10_000)
+                except OSError:  # the terminal is closed on its other side
+                    break
+                if not piece:
+                    break
+                shown += piece.decode()
+                if left and left[0][0] in shown and shown.endswith(": "):
+                    answer = left.pop(0)[1]
+                    os.write(master, f"{answer(shown) if callable(answer) else answer}\n".encode())
+            ended = asking.wait(30)
+        os.close(master)
+        assert left == [], shown
+        return ended, shown
 
     return call
 

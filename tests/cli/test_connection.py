@@ -1,18 +1,18 @@
 """`tracker connection` as a new user meets it: right and wrong input, prompts, what to do next."""
 
 import json
-import os
-import pty
-import select
-import subprocess
-import sys
+import re
+from datetime import UTC, datetime
+from html import unescape
 from pathlib import Path
 
 import pytest
+import requests
 
-from tests.cli.conftest import Command
+from tests.cli.conftest import Command, Typed
 from tests.pretend import KEY, Reply
 from tests.world import World
+from tracker.demo.server import Sandbox
 
 ADD = ("connection", "add", "pretend-network", "--slug", "network")
 SITE = ("--option", "base_url=https://network.example")
@@ -128,30 +128,37 @@ def test_credentials_come_from_a_file_or_a_pipe_and_are_found_nowhere(command: C
     assert KEY.encode() not in kept + repr(told).encode()
 
 
-def test_a_prompt_on_a_terminal_does_not_echo_the_key(environ: dict[str, str], world: World) -> None:
-    master, slave = pty.openpty()
-    words = [*ADD, "--option", f"base_url={world.server.url}"]
-    code = "from tracker.cli.main import run; run()"
-    with subprocess.Popen(
-        [sys.executable, "-c", code, *words], env={**os.environ, **environ}, stdin=slave, stdout=slave, stderr=slave,
-        start_new_session=True,
-    ) as asking:  # fmt: skip
-        os.close(slave)
-        shown, typed = b"", False
-        while select.select([master], [], [], 30)[0]:
-            try:
-                piece = os.read(master, 1000)
-            except OSError:  # the terminal is closed on its other side
-                break
-            if not piece:
-                break
-            shown += piece
-            if b"Key: " in shown and not typed:
-                typed = os.write(master, f"{KEY}\n".encode()) > 0
-        assert asking.wait(30) == 0
-    os.close(master)
-    assert b"Added network" in shown
-    assert KEY.encode() not in shown
+def test_a_prompt_on_a_terminal_does_not_echo_the_key(typed: Typed, world: World) -> None:
+    code, shown = typed([*ADD, "--option", f"base_url={world.server.url}"], ("Key: ", KEY))
+    assert code == 0
+    assert "Added network" in shown
+    assert KEY not in shown
+
+
+def test_on_a_terminal_an_empty_answer_logs_the_user_in(typed: Typed, command: Command, world: World) -> None:
+    """The provider's page shows a code to who follows the address that is printed."""
+
+    def code_at(shown: str) -> str:
+        (address,) = re.findall(r"http://\S+/oauth/authorize\S+", shown)
+        told = requests.get(address, timeout=20).text
+        for link in re.findall(r'href="([^"]+)">Allow', told):
+            told = requests.get(unescape(link), timeout=20).text
+        return str(re.findall("<code>(.+)</code>", told)[0])
+
+    with Sandbox(now=datetime.now(UTC)) as sandbox:
+        keys = sandbox.credentials("daisycon")
+        words = ["connection", "add", "daisycon", "--slug", "da", "--option", f"base_url={sandbox.url('daisycon')}"]
+        code, shown = typed(
+            words,
+            ("Client id", keys["client_id"]),
+            ("Enter leaves it out", keys["client_secret"]),
+            ("Enter logs you in", ""),
+            ("copy the code that Daisycon shows", code_at),
+            ("Publisher id", keys["publisher_id"]),
+        )
+        assert (code, "Added da (Daisycon)" in shown) == (0, True)
+        assert keys["client_secret"] not in shown
+        assert command("connection", "test", "da")[0] == 0
 
 
 def test_a_wrong_key_says_which_command_takes_the_new_one(command: Command, world: World) -> None:

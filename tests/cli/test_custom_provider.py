@@ -1,11 +1,6 @@
 """A provider of the user's own from the command line: listed, shown, connected, synced, recorded and checked."""
 
 import json
-import os
-import pty
-import select
-import subprocess
-import sys
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
@@ -13,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.cli.conftest import Command
+from tests.cli.conftest import Command, Typed
 from tests.example_providers import EXAMPLES, TOKEN, Network
 from tests.pretend import Server
 from tests.world import World
@@ -135,35 +130,14 @@ def test_who_sees_several_accounts_is_asked_to_choose(
 
 
 def test_on_a_terminal_an_empty_answer_looks_the_id_up_and_asks_again(
-    own: Path, network: Network, address: str, environ: dict[str, str], world: World
+    own: Path, network: Network, address: str, typed: Typed, world: World
 ) -> None:
     network.accounts = ({"id": 77, "name": "Pfad und Papier"}, {"id": 78, "name": "Nebenbei"})
-    answers = [(b"API token", TOKEN), (b"Enter looks it up", ""), (b"78 (Nebenbei)\r\nPublisher id", "78")]
-    words = ["connection", "add", "example-network", "--slug", "mine", "--option", address]
-    code = "from tracker.cli.main import run; run()"
-    master, slave = pty.openpty()
-    with subprocess.Popen(
-        [sys.executable, "-c", code, *words], env={**os.environ, **environ}, stdin=slave, stdout=slave, stderr=slave,
-        start_new_session=True,
-    ) as asking:  # fmt: skip
-        os.close(slave)
-        shown, left = b"", answers
-        while select.select([master], [], [], 30)[0]:
-            try:
-                piece = os.read(master, 1000)
-            except OSError:  # the terminal is closed on its other side
-                break
-            if not piece:
-                break
-            shown += piece
-            if left and left[0][0] in shown and shown.endswith(b": "):
-                os.write(master, f"{left[0][1]}\n".encode())
-                left = left[1:]
-        assert asking.wait(30) == 0, shown
-    os.close(master)
-    assert left == []
-    assert b"  77 (Pfad und Papier)\r\n  78 (Nebenbei)\r\n" in shown
-    assert TOKEN.encode() not in shown
+    answers = [("API token", TOKEN), ("Enter looks it up", ""), ("78 (Nebenbei)\r\nPublisher id", "78")]
+    code, shown = typed(["connection", "add", "example-network", "--slug", "mine", "--option", address], *answers)
+    assert code == 0
+    assert "  77 (Pfad und Papier)\r\n  78 (Nebenbei)\r\n" in shown
+    assert TOKEN not in shown
     assert world.connection("mine").provider == "example-network"
 
 

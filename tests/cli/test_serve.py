@@ -135,3 +135,10 @@ def test_the_schedule_is_told_in_local_time(connected: World) -> None:
     assert told[4].startswith("  exchange rates: daily at 17:30, next ")
     put(connected, next_sync_at=connected.now, quiet=None)
     assert "  network: due now, every 1h" in schedule_told(connected.deps).splitlines()
+
+
+def test_what_files_feed_has_no_interval_in_the_schedule(connected: World) -> None:
+    connections.add(connected.deps, "wise-statement", "wise", credentials={}, options={})
+    told = schedule_told(connected.deps).splitlines()
+    assert told[2] == "  network: due now, every 1h"
+    assert told[3] == "  wise: from files, none yet"

@@ -30,6 +30,7 @@ def test_a_token_is_made_listed_and_revoked_from_the_command_line(command: Comma
     assert command("token", "list")[1].startswith("No tokens.")
     trail = world.ask("select actor, action, subject, sender from audit_event order by id")
     assert trail == [
+        ("command line", "password reset", "owner", None),
         ("command line", "token made", "backup (write)", None),
         ("command line", "token revoked", "backup", None),
     ]

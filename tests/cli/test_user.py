@@ -27,7 +27,7 @@ def test_users_are_added_listed_changed_and_removed(command: Command, world: Wor
     assert command("user", "remove", "owner")[0] == 0
     assert world.ask('select name, role from "user"') == [("Ole", "owner")]
     told = world.ask("select actor, action, subject from audit_event order by id")
-    assert told[0] == ("command line", "user added", "Ole (viewer)")
+    assert told[:2] == [("command line", "password reset", "owner"), ("command line", "user added", "Ole (viewer)")]
     assert OTHER.strip() not in str(world.dump())
 
 

@@ -106,6 +106,13 @@ def test_a_password_is_set_from_the_terminal(command: Command, world: World) -> 
     code, said, _ = command("password", stdin="a long password\n")
     assert (code, said) == (0, "Set. Log in as owner; other browsers are logged out.\n")
     assert world.ask('select name, role from "user"') == [("owner", "owner")]
+    assert world.ask("select actor, action, subject from audit_event") == [("command line", "password reset", "owner")]
+    command("token", "add", "spreadsheet")
+    said = command("password", stdin="another password\n")[1]
+    assert (
+        said.splitlines()[1]
+        == "1 API token stays good: see tracker token list, and end one with tracker token revoke NAME."
+    )
 
 
 def test_an_address_is_shown_once_replaced_and_ended(command: Command, connected: World) -> None:

@@ -280,7 +280,7 @@ def test_a_status_becomes_an_error_that_says_what_to_do(
         client(limits=Limits(tries=1)).send("/commissions", {})
     assert type(raised.value) is error
     assert said in str(raised.value)
-    assert 'It says: "their words"' in str(raised.value)
+    assert 'It says: "their words".' in str(raised.value)
 
 
 def test_a_firewall_page_is_not_taken_for_a_missing_right(client: Open, provider: Provider) -> None:
@@ -342,7 +342,7 @@ def test_what_the_provider_echoes_is_washed(client: Open, provider: Provider) ->
     )
     with pytest.raises(UnexpectedData) as raised:
         client(oauth, tokens=tokens).send("/commissions", {})
-    assert 'It says: "Bearer *** and *** and ***"' in str(raised.value)
+    assert 'It says: "Bearer *** and *** and ***".' in str(raised.value)
 
 
 # --- tokens ---

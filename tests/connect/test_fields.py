@@ -17,12 +17,14 @@ from tracker.connect.fields import (
     currency,
     day,
     epoch,
+    first_of,
     flag,
     interval,
     localised_money,
     minor,
     money,
     one_of,
+    only_if,
     optional,
     scaled,
     text,
@@ -70,6 +72,24 @@ def test_a_fixed_fraction_of_the_unit_is_the_same_in_every_currency() -> None:
 def test_minor_units_are_whole(value: Any) -> None:
     with pytest.raises(DataError):
         minor("net", "unit").read({"net": value, "unit": "EUR"})
+
+
+def test_the_first_of_several_places_that_is_set_is_read() -> None:
+    either = first_of("refs.a", "refs.b", "c")
+    assert either.read({"refs": {"a": "", "b": 7}, "c": "x"}) == "7"
+    assert either.read({"refs": None, "c": "x"}) == "x"
+    assert either.read({"refs": {"a": None}}) is None
+    with pytest.raises(DataError):
+        either.read({"refs": {"a": ["x"]}, "c": "x"})
+
+
+@pytest.mark.parametrize(("state", "found"), [("yes", "2026-06-15"), ("paid", "2026-06-15"), ("no", None)])
+def test_a_day_that_is_filled_in_too_early_is_not_read(state: str, found: str | None) -> None:
+    row = {"state": state, "locks": "2026-06-15"}
+    assert only_if(text("locks"), text("state"), "yes", "paid").read(row) == found
+    assert only_if(text("locks"), lambda row: row["state"] != "no", True).read(row) == found
+    with pytest.raises(DataError):
+        only_if(text("locks"), one_of("state", {"open": 1}), 1).read(row)  # another word is never taken for "not yet"
 
 
 def test_statements_write_amounts_their_own_way() -> None:

@@ -298,13 +298,14 @@ def test_an_open_earning_is_read_again_at_its_own_address() -> None:
 # --- other plans ---
 
 
-def event_page(*about: str) -> Page:
-    return Page(rows=[msgspec.Raw(msgspec.json.encode({"about": name})) for name in about])
+def event_page(*about: str, days_ago: float = 0) -> Page:
+    time = iso_z(NOW - timedelta(days=days_ago))
+    return Page(rows=[msgspec.Raw(msgspec.json.encode({"about": name, "at": time})) for name in about])
 
 
 FEED = ChangeFeed(
     path="/events", params={"type": "x"}, since="since", form=unix, memory=timedelta(days=30), id="about",
-    one="/charges/{id}", list_params={"all": "1"}, at_most=3,
+    at=timestamp("at"), one="/charges/{id}", list_params={"all": "1"}, at_most=3,
 )  # fmt: skip
 
 
@@ -313,14 +314,37 @@ def test_a_feed_reads_each_changed_object_once() -> None:
 
     def read(leg: Leg) -> Iterator[Page]:
         asked.append(leg)
-        yield event_page("a", "b")
-        yield event_page("a")
+        yield event_page("a", "b", days_ago=0.25)
+        yield event_page("a", days_ago=0.5)
 
     state = {"through": iso_z(NOW - timedelta(days=1))}
     found = legs(FEED, state, read=read)
     assert asked[0].params == {"type": "x", "since": unix(NOW - timedelta(days=1, hours=1))}
     assert [leg.path for leg in found] == ["/charges/a", "/charges/b"]
-    assert [leg.done for leg in found] == [{}, {"through": iso_z(NOW)}]
+    assert found[-1].done == {"through": iso_z(NOW)}
+
+
+@given(st.lists(st.tuples(st.sampled_from("abc"), st.integers(0, 23)), min_size=1), st.integers(0, 2))
+def test_a_feed_that_is_cut_short_goes_on_at_the_changes_it_had_not_come_to(
+    changes: list[tuple[str, int]], read_before: int
+) -> None:
+    """In whatever order the events come: nothing that changed is left out, and of what was read only an hour again."""
+    last = {name: min(hours for one, hours in changes if one == name) for name, _ in changes}
+
+    def read(leg: Leg) -> Iterator[Page]:
+        for name, hours in changes:
+            if unix(NOW - timedelta(hours=hours)) >= leg.params["since"]:
+                yield event_page(name, days_ago=hours / 24)
+
+    state = {"through": iso_z(NOW - timedelta(hours=24))}
+    whole = legs(FEED, state, read=read)
+    assert [last[leg.key[-1]] for leg in whole] == sorted(last.values(), reverse=True)
+    cut = whole[: min(read_before, len(whole) - 1)]
+    again = legs(FEED, after(state, cut), read=read)
+    reached = last[cut[-1].key[-1]] if cut else 24
+    assert {leg.key[-1] for leg in again} == {name for name, hours in last.items() if hours <= reached + 1}
+    assert {leg.key for leg in cut} | {leg.key for leg in again} == {leg.key for leg in whole}
+    assert after(state, again) == {"through": iso_z(NOW)}
 
 
 @pytest.mark.parametrize("silence", [None, timedelta(days=29), timedelta(days=300), timedelta(days=-3)])

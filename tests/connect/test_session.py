@@ -1,13 +1,16 @@
 """Where a connection may go: not to this machine, not into the network around it, whatever a name or redirect says."""
 
 import socket
+import ssl
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
 import requests
 
+from tests.post_office import make_authority
 from tests.pretend import KEY, Provider, Reply, Server, network
 from tests.world import Unhurried
 from tracker.connect.fetch import Client, Limits, post_form
@@ -68,7 +71,9 @@ def test_an_address_of_this_machine_its_network_or_its_cloud_is_not_public(addre
     assert not is_public(address)
 
 
-@pytest.mark.parametrize("address", ["8.8.8.8", "172.32.0.1", "2606:4700::1111", "::ffff:8.8.8.8", "64:ff9b::808:808"])
+@pytest.mark.parametrize(
+    "address", ["8.8.8.8", "172.32.0.1", "2606:4700::1111", "::ffff:8.8.8.8", "64:ff9b::808:808", "64:ff9b:1::808:808"]
+)
 def test_an_address_of_the_open_internet_is_public(address: str) -> None:
     assert is_public(address)
 
@@ -114,6 +119,24 @@ def test_a_name_that_changes_its_mind_is_connected_to_where_it_was_checked(
     with pytest.raises(UsageError, match=r"shop\.example \(127\.0\.0\.1\)"):  # at the second try, which looks again
         strict.get("http://shop.example/", timeout=5)
     assert reached == ["93.184.215.14"]
+
+
+def test_a_certificate_is_held_against_the_name_not_the_address_behind_it(
+    names: dict[str, list[list[str]]], strict: requests.Session, server: Server, provider: Provider,
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path,
+) -> None:  # fmt: skip
+    names["shop.example"] = names["other.example"] = [["93.184.215.14"]]
+    provider.always("/commissions", Reply(b"[]"))
+    authority = make_authority(tmp_path, names=("shop.example",))
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(authority.certificate, authority.key)
+    server.socket = context.wrap_socket(server.socket, server_side=True)
+    real, port = socket.socket.connect, int(server.url.rpartition(":")[2])
+    monkeypatch.setattr(socket.socket, "connect", lambda self, address: real(self, ("127.0.0.1", port)))
+    key = {"Authorization": f"Bearer {KEY}"}
+    assert strict.get("https://shop.example/commissions", headers=key, verify=str(authority.ca), timeout=5).ok
+    with pytest.raises(requests.exceptions.SSLError):
+        strict.get("https://other.example/commissions", headers=key, verify=str(authority.ca), timeout=5)
 
 
 @pytest.mark.parametrize("target", ["http://169.254.169.254/latest/meta-data/", "http://127.0.0.1:1/", "http://[::1]/"])

@@ -1,14 +1,21 @@
-"""A fresh sandbox for each test, at one fixed moment, and a client that speaks to it as a connector would."""
+"""A fresh sandbox for each test, at one fixed moment, clients that speak to it, and what all networks must do alike."""
 
-from collections.abc import Callable, Iterator
-from datetime import UTC, datetime
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any, NamedTuple
 
 import jwt
 import pytest
 import requests
 
+from tests.connectors.over_http import Book
+from tests.world import World
+from tracker import connections
+from tracker.demo.exchange import Logged
 from tracker.demo.server import Sandbox
+from tracker.errors import ProviderError, RateLimited, UnexpectedData
+from tracker.records import Earning, Status
 
 NOW = datetime(2026, 6, 15, 12, tzinfo=UTC)
 Get = Callable[..., requests.Response]
@@ -18,6 +25,114 @@ Get = Callable[..., requests.Response]
 def sandbox() -> Iterator[Sandbox]:
     with Sandbox(now=NOW, seed=7) as sandbox:
         yield sandbox
+
+
+@pytest.fixture
+def unhurried() -> Iterator[Sandbox]:
+    """Without limits of calls, so that it may be read several times in one test."""
+    with Sandbox(now=NOW, seed=7, rate_limits=False) as sandbox:
+        yield sandbox
+
+
+# --- a connector's later reads, and its trouble ---
+
+
+class Twice(NamedTuple):
+    """The earnings that a book knew at first and after a second read, and those that a new book then finds.
+
+    `asked` is what the second read asked for.
+    """
+
+    before: dict[str, Earning]
+    later: dict[str, Earning]
+    anew: dict[str, Earning]
+    asked: Sequence[Logged]
+
+    @property
+    def common(self) -> dict[str, Earning]:
+        """What is known later, without what is too old for the new book."""
+        return {key: found for key, found in self.later.items() if key in self.anew}
+
+    @property
+    def moves(self) -> set[tuple[Status, Status]]:
+        return {(old.status, self.later[key].status) for key, old in self.before.items()}
+
+    def changed(self, field: str) -> bool:
+        """Whether an earning changed in that since it was first read."""
+        return any(getattr(old, field) != getattr(self.later[key], field) for key, old in self.before.items())
+
+
+def read_twice(
+    sandbox: Sandbox,
+    book: Callable[[Sandbox], Book],
+    resource: str,
+    since: datetime,
+    *days_ago: int,
+    anew_since: datetime | None = None,
+) -> Twice:
+    """Read at first so many days ago, then on each of the following, and in the end today."""
+    ours, (first, *following) = book(sandbox), days_ago
+    sandbox.now = NOW - timedelta(days=first)
+    ours.read(resource, now=sandbox.now, since=since)
+    before = ours.earnings
+    sandbox.forget_requests()
+    for days in (*following, 0):
+        sandbox.now = NOW - timedelta(days=days)
+        ours.read(resource, now=sandbox.now, since=since)
+    asked = sandbox.requests
+    anew = book(sandbox)
+    anew.read(resource, now=NOW, since=anew_since or since)
+    return Twice(before, ours.earnings, anew.earnings, asked)
+
+
+TROUBLES: dict[str, type[ProviderError]] = {
+    "rate_limited": RateLimited,
+    "error_body": UnexpectedData,
+    "repeated_cursor": UnexpectedData,
+}
+
+
+def check_troubles(
+    sandbox: Sandbox,
+    provider: str,
+    read: Callable[[], object],
+    told: Mapping[str, type[ProviderError]] = TROUBLES,
+    **where: Any,
+) -> None:
+    """Every trouble that the sandbox makes ends the read with the error that says what is to be done."""
+    for trouble, error in told.items():
+        sandbox.fail(provider, trouble, times=None, **where)
+        with pytest.raises(error):
+            read()
+        sandbox.heal()
+
+
+# --- a ledger ---
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> Iterator[World]:
+    with World(f"sqlite:///{tmp_path / 'tracker.db'}", tmp_path / "data") as world:
+        yield world
+
+
+def connect(
+    world: World,
+    sandbox: Sandbox,
+    provider: str,
+    at: datetime,
+    since: datetime,
+    keys: Mapping[str, str] | None = None,
+    **options: str,
+) -> None:
+    """Connect the ledger to the sandbox and set the clocks of both; `keys` take the place of the right ones."""
+    world.now = sandbox.now = at
+    credentials = sandbox.credentials(provider) | dict(keys or {})
+    options["base_url"] = sandbox.url(provider)
+    connections.add(world.deps, provider, provider, credentials=credentials, options=options, since=since)
+
+
+# --- clients ---
 
 
 @pytest.fixture

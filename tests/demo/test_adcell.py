@@ -9,10 +9,10 @@ import requests
 
 from connectors.adcell import connector
 from tests.connectors.over_http import Book
-from tests.demo.conftest import NOW
+from tests.demo.conftest import NOW, TROUBLES, check_troubles, read_twice
 from tracker.demo.adcell import CURRENCY, mine, state_at
 from tracker.demo.server import Sandbox
-from tracker.errors import AuthRejected, RateLimited, Unavailable, UnexpectedData
+from tracker.errors import AuthRejected, Unavailable
 from tracker.records import Program, Status
 
 SINCE = NOW - timedelta(days=170)
@@ -45,19 +45,10 @@ def test_a_first_read_finds_every_commission_with_its_status(sandbox: Sandbox) -
 
 
 def test_a_later_read_ends_where_reading_everything_anew_ends(sandbox: Sandbox) -> None:
-    ours = book(sandbox)
-    sandbox.now = NOW - timedelta(days=95)
-    read(ours, sandbox)
-    before = ours.earnings
-    sandbox.now = NOW
-    read(ours, sandbox)
-    anew = book(sandbox)
-    read(anew, sandbox)
-    later = ours.earnings
-    assert {key: found for key, found in later.items() if key in anew.earnings} == anew.earnings
-    moves = {(old.status, later[key].status) for key, old in before.items()}
-    assert {(Status.PENDING, Status.APPROVED), (Status.APPROVED, Status.DECLINED)} <= moves
-    assert any(old.net != later[key].net for key, old in before.items())
+    seen = read_twice(sandbox, book, "commissions", SINCE, 95)
+    assert seen.common == seen.anew
+    assert {(Status.PENDING, Status.APPROVED), (Status.APPROVED, Status.DECLINED)} <= seen.moves
+    assert seen.changed("net")
 
 
 def test_a_wrong_password_gives_no_token_and_stands_in_no_message(sandbox: Sandbox) -> None:
@@ -106,15 +97,9 @@ def test_a_broken_rule_is_an_error_inside_a_200(
 
 
 def test_trouble_at_adcell_is_named_by_what_is_to_be_done(sandbox: Sandbox) -> None:
-    for trouble, error in (
-        ("rate_limited", RateLimited),
-        ("error_body", Unavailable),
-        ("repeated_cursor", UnexpectedData),
-    ):
-        sandbox.fail("adcell", trouble, times=None, path="/api/v2/affiliate/statistic/byCommission")
-        with pytest.raises(error):
-            read(book(sandbox), sandbox)
-        sandbox.heal()
+    told = TROUBLES | {"error_body": Unavailable}
+    path = "/api/v2/affiliate/statistic/byCommission"
+    check_troubles(sandbox, "adcell", lambda: read(book(sandbox), sandbox), told, path=path)
     sandbox.fail("adcell", "error_body", times=None, path="/api/v2/user/getToken")
     with pytest.raises(Unavailable, match="no token at the moment"):
         read(book(sandbox), sandbox)

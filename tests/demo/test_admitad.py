@@ -1,20 +1,18 @@
 """Admitad in the sandbox keeps Admitad's rules, and its connector reads it over HTTP."""
 
 from datetime import timedelta
-from pathlib import Path
 
 import pytest
 import requests
 
 from connectors.admitad import connector
 from tests.connectors.over_http import Book
-from tests.demo.conftest import NOW
+from tests.demo.conftest import NOW, check_troubles, connect, read_twice
 from tests.world import World
-from tracker import connections
 from tracker.connect.pace import NoPace
 from tracker.demo.admitad import payment_of, status_of
 from tracker.demo.server import Sandbox
-from tracker.errors import AuthRejected, RateLimited, UnexpectedData
+from tracker.errors import AuthRejected
 from tracker.records import Payout, PayoutStatus, Program, Settlement, Status
 
 SINCE = NOW - timedelta(days=200)
@@ -50,45 +48,32 @@ def test_a_first_read_finds_every_action_with_both_of_its_states(sandbox: Sandbo
 
 
 def test_a_later_read_ends_where_reading_everything_anew_ends(sandbox: Sandbox) -> None:
-    ours = book(sandbox)
-    sandbox.now = NOW - timedelta(days=35)
-    ours.read("actions", now=sandbox.now, since=SINCE)
-    before = ours.earnings
-    sandbox.now = NOW
-    ours.read("actions", now=NOW, since=SINCE)
-    anew = book(sandbox)
-    anew.read("actions", now=NOW, since=sandbox.history.start)
-    recent = {key: found for key, found in ours.earnings.items() if found.earned_at > NOW - timedelta(days=183)}
-    assert {key: anew.earnings[key] for key in recent} == recent  # what is older is paid by a statement
-    assert {key: anew.earnings[key].status for key in ours.earnings} == {
-        key: found.status for key, found in ours.earnings.items()
-    }
-    moves = {(old.status, ours.earnings[key].status) for key, old in before.items()}
-    assert {(Status.PENDING, Status.APPROVED), (Status.APPROVED, Status.DECLINED)} <= moves
-    assert any(old.settlement is not ours.earnings[key].settlement for key, old in before.items())
-    assert any(old.net != ours.earnings[key].net for key, old in before.items())
+    read = read_twice(sandbox, book, "actions", SINCE, 35, anew_since=sandbox.history.start)
+    recent = {key: found for key, found in read.later.items() if found.earned_at > NOW - timedelta(days=183)}
+    assert {key: read.anew[key] for key in recent} == recent  # what is older is paid by a statement
+    assert all(found.status is read.anew[key].status for key, found in read.later.items())
+    assert {(Status.PENDING, Status.APPROVED), (Status.APPROVED, Status.DECLINED)} <= read.moves
+    assert read.changed("settlement")
+    assert read.changed("net")
 
 
-def test_a_payment_settles_the_actions_inside_it(sandbox: Sandbox, tmp_path: Path) -> None:
-    with World(f"sqlite:///{tmp_path / 'tracker.db'}", tmp_path / "data") as world:
-        options, keys = {"base_url": sandbox.url("admitad")}, sandbox.credentials("admitad")
-        paid = min(at for sale in sandbox.history.sales if (at := sale.paid) and at > NOW)
-        world.now = sandbox.now = paid - timedelta(hours=1)
-        connections.add(world.deps, "admitad", "ad", credentials=keys, options=options, since=SINCE)
-        assert world.sync("ad").outcome == "ok"
-        before = world.earnings("ad")
-        pending = world.ask("SELECT external_id FROM payout WHERE status = 'pending'")
-        world.now = sandbox.now = paid + timedelta(hours=1)
-        assert world.sync("ad").outcome == "ok"
-        after = world.earnings("ad")
-        sales = {str(sale.id): sale for sale in sandbox.history.sales}
-        newly = {key for key in before if before[key].settlement != after[key].settlement}
-        assert newly
-        assert {(before[key].settlement, after[key].settlement) for key in newly} == {("unpaid", "paid")}
-        assert {after[key].payout_ref for key in newly} <= {payout for (payout,) in pending}
-        assert all(after[key].payout_ref == str(payment_of(sales[key])) for key in newly)
-        inside = world.ask("SELECT count(*) FROM payout_item")
-        assert inside[0][0] > len(newly)
+def test_a_payment_settles_the_actions_inside_it(sandbox: Sandbox, world: World) -> None:
+    paid = min(at for sale in sandbox.history.sales if (at := sale.paid) and at > NOW)
+    connect(world, sandbox, "admitad", at=paid - timedelta(hours=1), since=SINCE)
+    assert world.sync("admitad").outcome == "ok"
+    before = world.earnings()
+    pending = world.ask("SELECT external_id FROM payout WHERE status = 'pending'")
+    world.now = sandbox.now = paid + timedelta(hours=1)
+    assert world.sync("admitad").outcome == "ok"
+    after = world.earnings()
+    sales = {str(sale.id): sale for sale in sandbox.history.sales}
+    newly = {key for key in before if before[key].settlement != after[key].settlement}
+    assert newly
+    assert {(before[key].settlement, after[key].settlement) for key in newly} == {("unpaid", "paid")}
+    assert {after[key].payout_ref for key in newly} <= {payout for (payout,) in pending}
+    assert all(after[key].payout_ref == str(payment_of(sales[key])) for key in newly)
+    inside = world.ask("SELECT count(*) FROM payout_item")
+    assert inside[0][0] > len(newly)
 
 
 def test_payments_keep_their_own_currency(sandbox: Sandbox) -> None:
@@ -136,12 +121,7 @@ def test_a_page_holds_twenty_rows_unasked(sandbox: Sandbox, http: requests.Sessi
 
 
 def test_trouble_at_admitad_is_named_by_what_is_to_be_done(sandbox: Sandbox) -> None:
-    for trouble, error in (
-        ("rate_limited", RateLimited),
-        ("error_body", UnexpectedData),
-        ("repeated_cursor", UnexpectedData),
-    ):
-        sandbox.fail("admitad", trouble, path="statistics", times=None)
-        with pytest.raises(error):
-            book(sandbox).read("actions", now=NOW, since=NOW - timedelta(days=3))
-        sandbox.heal()
+    def read() -> None:
+        book(sandbox).read("actions", now=NOW, since=NOW - timedelta(days=3))
+
+    check_troubles(sandbox, "admitad", read, path="statistics")

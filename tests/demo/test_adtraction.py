@@ -1,6 +1,5 @@
 """Adtraction in the sandbox keeps Adtraction's rules, and its connector reads it over HTTP."""
 
-from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
 
@@ -9,10 +8,10 @@ import requests
 
 from connectors.adtraction import connector
 from tests.connectors.over_http import Book
-from tests.demo.conftest import NOW
+from tests.demo.conftest import NOW, check_troubles, read_twice
 from tracker.connect.pace import NoPace
 from tracker.connect.rows import decode
-from tracker.demo.adtraction import amount, status_at
+from tracker.demo.adtraction import status_at
 from tracker.demo.server import Sandbox
 from tracker.errors import AuthRejected, NotFound, RateLimited, UnexpectedData, UsageError
 from tracker.records import Payout, Program, Settlement, Status
@@ -29,20 +28,13 @@ def book(sandbox: Sandbox, key: str = "", **options: str) -> Book:
     return ours
 
 
-@pytest.fixture
-def unhurried() -> Iterator[Sandbox]:
-    """May be read several times in one test."""
-    with Sandbox(now=NOW, seed=7, rate_limits=False) as sandbox:
-        yield sandbox
-
-
 def test_a_first_read_finds_every_commission_with_its_status(sandbox: Sandbox) -> None:
     ours = book(sandbox)
     ours.read("transactions", now=NOW, since=SINCE)
     mine = [sale for sale in sandbox.history.sales if SINCE <= sale.occurred <= NOW]
     found = {(one.earned_at, one.net): one for one in ours.earnings.values()}
     for sale in mine:
-        one = found[sale.occurred.replace(microsecond=0), amount(sale, NOW)[1]]
+        one = found[sale.occurred.replace(microsecond=0), sale.amounts(NOW)[1]]
         assert one.status is STATUSES[status_at(sale, NOW)]
         assert (one.settlement is Settlement.PAID) == bool(sale.paid and sale.paid <= NOW)
     assert {one.currency for one in ours.earnings.values()} == {"EUR", "GBP"}
@@ -72,20 +64,12 @@ def test_nothing_is_called_paid_before_the_user_says_what_paid_looks_like(sandbo
 
 
 def test_a_later_read_ends_where_reading_everything_anew_ends(unhurried: Sandbox) -> None:
-    sandbox, ours = unhurried, book(unhurried)
-    sandbox.now = NOW - timedelta(days=75)
-    ours.read("transactions", now=sandbox.now, since=SINCE)
-    before = ours.earnings
-    sandbox.now = NOW
-    ours.read("transactions", now=NOW, since=SINCE)
-    anew = book(sandbox)
-    anew.read("transactions", now=NOW, since=SINCE)
-    assert {key: found for key, found in ours.earnings.items() if key in anew.earnings} == anew.earnings
-    moves = {(old.status, ours.earnings[key].status) for key, old in before.items()}
-    assert {(Status.PENDING, Status.APPROVED), (Status.PENDING, Status.DECLINED)} <= moves
-    assert (Status.APPROVED, Status.DECLINED) in moves
-    assert any(old.settlement is not ours.earnings[key].settlement for key, old in before.items())
-    assert any(old.net != ours.earnings[key].net for key, old in before.items())
+    read = read_twice(unhurried, book, "transactions", SINCE, 75)
+    assert read.common == read.anew
+    assert {(Status.PENDING, Status.APPROVED), (Status.PENDING, Status.DECLINED)} <= read.moves
+    assert (Status.APPROVED, Status.DECLINED) in read.moves
+    assert read.changed("settlement")
+    assert read.changed("net")
 
 
 def test_payments_are_payouts_in_the_currency_of_the_account(sandbox: Sandbox) -> None:
@@ -93,7 +77,7 @@ def test_payments_are_payouts_in_the_currency_of_the_account(sandbox: Sandbox) -
         ours = book(sandbox, currency=currency)
         ours.read("payments", now=NOW, since=SINCE)
         paid = [sale for sale in sandbox.history.sales if sale.paid and sale.paid <= NOW]
-        owed = sum(amount(sale, NOW)[1] for sale in paid if sale.programme.currency == currency)
+        owed = sum(sale.amounts(NOW)[1] for sale in paid if sale.programme.currency == currency)
         payouts = [record for record in ours.records.values() if isinstance(record, Payout)]
         assert sum(payout.amount for payout in payouts) == owed
         assert bool(payouts) == (currency != "SEK")
@@ -155,10 +139,7 @@ def test_the_thirty_first_call_within_a_minute_is_throttled(sandbox: Sandbox, ht
     assert seen == [200] * 30 + [429]
 
 
-def test_trouble_at_adtraction_is_named_by_what_is_to_be_done(sandbox: Sandbox) -> None:
-    for trouble, error in (("rate_limited", RateLimited), ("error_body", UnexpectedData)):
-        for resource in ("transactions", "payments"):
-            sandbox.fail("adtraction", trouble, times=None)
-            with pytest.raises(error):
-                book(sandbox).read(resource, now=NOW, since=SINCE)
-            sandbox.heal()
+@pytest.mark.parametrize("resource", ["transactions", "payments"])
+def test_trouble_at_adtraction_is_named_by_what_is_to_be_done(sandbox: Sandbox, resource: str) -> None:
+    told = {"rate_limited": RateLimited, "error_body": UnexpectedData}
+    check_troubles(sandbox, "adtraction", lambda: book(sandbox).read(resource, now=NOW, since=SINCE), told)

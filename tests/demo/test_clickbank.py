@@ -1,9 +1,7 @@
 """ClickBank in the sandbox keeps ClickBank's rules, and its connector reads it over HTTP."""
 
 from collections import Counter
-from collections.abc import Iterator
 from datetime import timedelta
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,13 +9,12 @@ import requests
 
 from connectors.clickbank import connector
 from tests.connectors.over_http import Book
-from tests.demo.conftest import NOW
+from tests.demo.conftest import NOW, check_troubles, connect, read_twice
 from tests.world import World
-from tracker import connections
 from tracker.demo.clickbank import receipts, refunded_at
 from tracker.demo.facts import NetworkSale, Programme
 from tracker.demo.server import Sandbox
-from tracker.errors import RateLimited, UnexpectedData
+from tracker.errors import RateLimited
 from tracker.records import Kind, Program, Recurrence, Status
 
 SINCE = NOW - timedelta(days=120)
@@ -25,10 +22,9 @@ LIST = "/rest/1.3/orders2/list"
 
 
 @pytest.fixture
-def sandbox() -> Iterator[Sandbox]:
-    """Without the limit of ten calls a second, which has a test of its own."""
-    with Sandbox(now=NOW, seed=7, rate_limits=False) as sandbox:
-        yield sandbox
+def sandbox(unhurried: Sandbox) -> Sandbox:
+    """The limit of ten calls a second has a test of its own."""
+    return unhurried
 
 
 def book(sandbox: Sandbox, **credentials: str) -> Book:
@@ -93,36 +89,24 @@ def test_rebills_belong_to_the_first_payment_of_their_subscription(sandbox: Sand
     assert {found.subscription_ref for found in ours.earnings.values()} - {None} <= firsts
 
 
-def test_a_plan_that_always_has_one_payment_to_come_is_told_by_its_history(sandbox: Sandbox, tmp_path: Path) -> None:
-    with World(f"sqlite:///{tmp_path / 'tracker.db'}", tmp_path / "data") as world:
-        world.now = NOW
-        keys, options = sandbox.credentials("clickbank"), {"base_url": sandbox.url("clickbank")}
-        since = NOW - timedelta(days=400)
-        connections.add(world.deps, "clickbank", "cb", credentials=keys, options=options, since=since)
-        assert world.sync("cb").outcome == "ok"
-        sales = sold(sandbox)
-        rows = [row for row in world.earnings("cb").values() if row.kind == Kind.COMMISSION]
-        endless = [row for row in rows if tells_little(sales[receipt(row)].programme)]
-        thrice = {key for key, count in Counter(row.order_ref for row in endless).items() if count > 2}
-        told = [row for row in endless if row.order_ref in thrice]
-        assert sum(row.recurrence == Recurrence.RECURRING for row in told) > 0.95 * len(told) > 100
-        assert not any(row.recurrence == Recurrence.INSTALMENT for row in rows)
+def test_a_plan_that_always_has_one_payment_to_come_is_told_by_its_history(sandbox: Sandbox, world: World) -> None:
+    connect(world, sandbox, "clickbank", at=NOW, since=NOW - timedelta(days=400))
+    assert world.sync("clickbank").outcome == "ok"
+    sales = sold(sandbox)
+    rows = [row for row in world.earnings().values() if row.kind == Kind.COMMISSION]
+    endless = [row for row in rows if tells_little(sales[receipt(row)].programme)]
+    thrice = {key for key, count in Counter(row.order_ref for row in endless).items() if count > 2}
+    told = [row for row in endless if row.order_ref in thrice]
+    assert sum(row.recurrence == Recurrence.RECURRING for row in told) > 0.95 * len(told) > 100
+    assert not any(row.recurrence == Recurrence.INSTALMENT for row in rows)
 
 
 def test_a_later_read_ends_where_reading_everything_anew_ends(sandbox: Sandbox) -> None:
-    ours = book(sandbox)
-    sandbox.now = NOW - timedelta(days=35)
-    ours.read("orders", now=sandbox.now, since=SINCE)
-    before = dict(ours.earnings)
-    sandbox.now = NOW
-    sandbox.forget_requests()
-    ours.read("orders", now=NOW, since=SINCE)
-    assert len(sandbox.requests) <= 6
-    anew = book(sandbox)
-    anew.read("orders", now=NOW, since=SINCE)
-    assert ours.earnings == anew.earnings
-    taken_back = {found.origin_ref for key, found in ours.earnings.items() if found.net < 0 and key not in before}
-    assert any(found.origin_ref in taken_back for found in before.values())
+    read = read_twice(sandbox, book, "orders", SINCE, 35)
+    assert len(read.asked) <= 6
+    assert read.later == read.anew
+    taken_back = {found.origin_ref for key, found in read.later.items() if found.net < 0 and key not in read.before}
+    assert any(found.origin_ref in taken_back for found in read.before.values())
 
 
 def test_nothing_of_a_customer_is_kept(sandbox: Sandbox) -> None:
@@ -173,12 +157,4 @@ def test_the_eleventh_call_within_a_second_is_refused(http: requests.Session) ->
 
 
 def test_trouble_at_clickbank_is_named_by_what_is_to_be_done(sandbox: Sandbox) -> None:
-    for trouble, error in (
-        ("rate_limited", RateLimited),
-        ("error_body", UnexpectedData),
-        ("repeated_cursor", UnexpectedData),
-    ):
-        sandbox.fail("clickbank", trouble, times=None)
-        with pytest.raises(error):
-            book(sandbox).read("orders", now=NOW, since=SINCE)
-        sandbox.heal()
+    check_troubles(sandbox, "clickbank", lambda: book(sandbox).read("orders", now=NOW, since=SINCE))

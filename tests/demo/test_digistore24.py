@@ -3,7 +3,6 @@
 import re
 from datetime import timedelta
 from decimal import Decimal
-from pathlib import Path
 
 import msgspec
 import pytest
@@ -11,9 +10,8 @@ import requests
 
 from connectors.digistore24 import connector
 from tests.connectors.over_http import Book
-from tests.demo.conftest import NOW
+from tests.demo.conftest import NOW, connect
 from tests.world import World
-from tracker import connections
 from tracker.connect.fetch import Client
 from tracker.connect.normalise import prepare
 from tracker.connect.pace import NoPace
@@ -79,24 +77,21 @@ def test_what_is_taken_back_names_the_payment(sandbox: Sandbox, resource: str, k
         assert found.origin_ref == str(7_000_000_000 + firsts[taken[key].action_id])
 
 
-def test_a_sale_that_is_refunded_later_is_reversed(sandbox: Sandbox, tmp_path: Path) -> None:
-    with World(f"sqlite:///{tmp_path / 'tracker.db'}", tmp_path / "data") as world:
-        options, keys = {"base_url": sandbox.url("digistore24")}, sandbox.credentials("digistore24")
-        world.now = sandbox.now = NOW - timedelta(days=20)
-        connections.add(world.deps, "digistore24", "ds", credentials=keys, options=options, since=SINCE)
-        assert world.sync("ds").outcome == "ok"
-        before = world.earnings("ds")
-        assert {row.settlement for row in before.values()} == {Settlement.SCHEDULED}
-        world.now = sandbox.now = NOW
-        assert world.sync("ds").outcome == "ok"
-        after = world.earnings("ds")
-        moves = {(row.status, after[key].status) for key, row in before.items()}
-        assert (Status.APPROVED, Status.REVERSED) in moves
-        assert after.keys() > before.keys()
-        taken = [row for row in after.values() if row.kind in (Kind.REFUND, Kind.CHARGEBACK)]
-        firsts = {row.origin_ref: row for row in after.values() if row.kind not in (Kind.REFUND, Kind.CHARGEBACK)}
-        assert any(row.origin_ref in firsts for row in taken)
-        assert all(firsts[row.origin_ref].status == Status.REVERSED for row in taken if row.origin_ref in firsts)
+def test_a_sale_that_is_refunded_later_is_reversed(sandbox: Sandbox, world: World) -> None:
+    connect(world, sandbox, "digistore24", at=NOW - timedelta(days=20), since=SINCE)
+    assert world.sync("digistore24").outcome == "ok"
+    before = world.earnings()
+    assert {row.settlement for row in before.values()} == {Settlement.SCHEDULED}
+    world.now = sandbox.now = NOW
+    assert world.sync("digistore24").outcome == "ok"
+    after = world.earnings()
+    moves = {(row.status, after[key].status) for key, row in before.items()}
+    assert (Status.APPROVED, Status.REVERSED) in moves
+    assert after.keys() > before.keys()
+    taken = [row for row in after.values() if row.kind in (Kind.REFUND, Kind.CHARGEBACK)]
+    firsts = {row.origin_ref: row for row in after.values() if row.kind not in (Kind.REFUND, Kind.CHARGEBACK)}
+    assert any(row.origin_ref in firsts for row in taken)
+    assert all(firsts[row.origin_ref].status == Status.REVERSED for row in taken if row.origin_ref in firsts)
 
 
 def test_nothing_of_a_buyer_is_kept_nor_recorded(sandbox: Sandbox) -> None:

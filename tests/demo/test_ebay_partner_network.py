@@ -7,10 +7,10 @@ import requests
 
 from connectors.ebay_partner_network import connector
 from tests.connectors.over_http import Book
-from tests.demo.conftest import NOW
+from tests.demo.conftest import NOW, TROUBLES, check_troubles, read_twice
 from tracker.demo.ebay import CURRENCY, LAG, mine, state_at
 from tracker.demo.server import Sandbox
-from tracker.errors import AuthRejected, RateLimited, RightMissing, Unavailable, UnexpectedData
+from tracker.errors import AuthRejected, RightMissing, Unavailable
 from tracker.records import Program, Settlement, Status
 
 SLUG = "ebay-partner-network"
@@ -43,19 +43,11 @@ def test_a_first_read_finds_every_transaction_in_its_last_state(sandbox: Sandbox
 
 
 def test_a_later_read_ends_where_reading_everything_anew_ends(sandbox: Sandbox) -> None:
-    ours = book(sandbox)
-    sandbox.now = NOW - timedelta(days=95)
-    read(ours, sandbox)
-    before = ours.earnings
-    for days in (94, 60, 59, 0):  # changes show in the report after a day and a half
-        sandbox.now = NOW - timedelta(days=days)
-        read(ours, sandbox)
-    anew = book(sandbox)
-    read(anew, sandbox)
-    assert ours.earnings == anew.earnings
-    moves = {(old.status, ours.earnings[key].status) for key, old in before.items()}
-    assert {(Status.PENDING, Status.APPROVED), (Status.APPROVED, Status.DECLINED)} <= moves
-    assert any(old.net != ours.earnings[key].net for key, old in before.items())
+    # Changes show in the report after a day and a half.
+    seen = read_twice(sandbox, book, "transactions", SINCE, 95, 94, 60, 59)
+    assert seen.later == seen.anew
+    assert {(Status.PENDING, Status.APPROVED), (Status.APPROVED, Status.DECLINED)} <= seen.moves
+    assert seen.changed("net")
 
 
 def test_what_has_no_money_becomes_nothing(sandbox: Sandbox) -> None:
@@ -104,12 +96,4 @@ def test_a_transaction_comes_again_with_each_change(sandbox: Sandbox, http: requ
 
 
 def test_trouble_at_ebay_is_named_by_what_is_to_be_done(sandbox: Sandbox) -> None:
-    for trouble, error in (
-        ("rate_limited", RateLimited),
-        ("error_body", Unavailable),
-        ("repeated_cursor", UnexpectedData),  # a web page with status 200
-    ):
-        sandbox.fail(SLUG, trouble, times=None)
-        with pytest.raises(error):
-            read(book(sandbox), sandbox)
-        sandbox.heal()
+    check_troubles(sandbox, SLUG, lambda: read(book(sandbox), sandbox), TROUBLES | {"error_body": Unavailable})

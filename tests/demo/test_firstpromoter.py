@@ -8,10 +8,10 @@ import requests
 
 from connectors.firstpromoter import connector
 from tests.connectors.over_http import Book
-from tests.demo.conftest import NOW
+from tests.demo.conftest import NOW, check_troubles, read_twice
 from tracker.demo.firstpromoter import PROGRAMME, status_at
 from tracker.demo.server import Sandbox
-from tracker.errors import AuthRejected, RateLimited, RightMissing, UnexpectedData
+from tracker.errors import AuthRejected, RightMissing
 from tracker.records import Invoice, Kind, Payout, PayoutItem, PayoutStatus, Settlement, Status
 
 SINCE = NOW - timedelta(days=170)
@@ -70,19 +70,11 @@ def test_payouts_are_read_with_the_commissions_inside(sandbox: Sandbox) -> None:
 
 
 def test_a_later_read_ends_where_reading_everything_anew_ends(sandbox: Sandbox) -> None:
-    ours = book(sandbox)
-    sandbox.now = NOW - timedelta(days=95)
-    ours.read("commissions", now=sandbox.now, since=SINCE)
-    before = ours.earnings
-    sandbox.now = NOW
-    ours.read("commissions", now=NOW, since=SINCE)
-    anew = book(sandbox)
-    anew.read("commissions", now=NOW, since=SINCE)
-    assert {key: found for key, found in ours.earnings.items() if key in anew.earnings} == anew.earnings
-    moves = {(old.status, ours.earnings[key].status) for key, old in before.items()}
-    assert {(Status.PENDING, Status.APPROVED), (Status.PENDING, Status.DECLINED)} <= moves
-    assert any(found.net < 0 and key not in before for key, found in ours.earnings.items())
-    assert any(old.settlement is not ours.earnings[key].settlement for key, old in before.items())
+    read = read_twice(sandbox, book, "commissions", SINCE, 95)
+    assert read.common == read.anew
+    assert {(Status.PENDING, Status.APPROVED), (Status.PENDING, Status.DECLINED)} <= read.moves
+    assert any(found.net < 0 and key not in read.before for key, found in read.later.items())
+    assert read.changed("settlement")
 
 
 def test_wrong_keys_are_refused_and_never_stand_in_a_message(sandbox: Sandbox) -> None:
@@ -126,12 +118,4 @@ def test_the_four_hundred_and_first_call_within_a_minute_is_throttled(sandbox: S
 
 
 def test_trouble_at_firstpromoter_is_named_by_what_is_to_be_done(sandbox: Sandbox) -> None:
-    for trouble, error in (
-        ("rate_limited", RateLimited),
-        ("error_body", UnexpectedData),
-        ("repeated_cursor", UnexpectedData),
-    ):
-        sandbox.fail("firstpromoter", trouble, times=None)
-        with pytest.raises(error):
-            book(sandbox).read("commissions", now=NOW, since=SINCE)
-        sandbox.heal()
+    check_troubles(sandbox, "firstpromoter", lambda: book(sandbox).read("commissions", now=NOW, since=SINCE))

@@ -1,6 +1,5 @@
 """FlexOffers in the sandbox keeps FlexOffers' rules, and its connector reads it over HTTP."""
 
-from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
 
@@ -9,11 +8,11 @@ import requests
 
 from connectors.flexoffers import connector
 from tests.connectors.over_http import Book
-from tests.demo.conftest import NOW
+from tests.demo.conftest import NOW, check_troubles, read_twice
 from tracker.connect.pace import NoPace
 from tracker.demo.flexoffers import word_at
 from tracker.demo.server import Sandbox
-from tracker.errors import AuthRejected, RateLimited, UnexpectedData
+from tracker.errors import AuthRejected
 from tracker.records import Kind, Program, Settlement, Status
 
 STATUSES = {
@@ -29,13 +28,6 @@ def book(sandbox: Sandbox, **credentials: str) -> Book:
     ours = Book(connector, sandbox.url("flexoffers"), sandbox.credentials("flexoffers") | credentials)
     ours.pace = NoPace()
     return ours
-
-
-@pytest.fixture
-def unhurried() -> Iterator[Sandbox]:
-    """May be read several times in one test."""
-    with Sandbox(now=NOW, seed=7, rate_limits=False) as sandbox:
-        yield sandbox
 
 
 def test_a_first_read_finds_every_commission_with_its_status(unhurried: Sandbox) -> None:
@@ -57,20 +49,12 @@ def test_a_first_read_finds_every_commission_with_its_status(unhurried: Sandbox)
 
 
 def test_a_later_read_ends_where_reading_everything_anew_ends(unhurried: Sandbox) -> None:
-    sandbox, ours, since = unhurried, book(unhurried), NOW - timedelta(days=170)
-    sandbox.now = NOW - timedelta(days=75)
-    ours.read("sales", now=sandbox.now, since=since)
-    before = ours.earnings
-    sandbox.now = NOW
-    sandbox.forget_requests()
-    ours.read("sales", now=NOW, since=since)
-    assert len({request.query for request in sandbox.requests if "page=1&" in request.query}) == 15  # of 30 days
-    anew = book(sandbox)
-    anew.read("sales", now=NOW, since=since)
-    assert {key: found for key, found in ours.earnings.items() if key in anew.earnings} == anew.earnings
-    moves = {(old.provider_status, ours.earnings[key].provider_status) for key, old in before.items()}
+    read = read_twice(unhurried, book, "sales", NOW - timedelta(days=170), 75)
+    assert len({request.query for request in read.asked if "page=1&" in request.query}) == 15  # of 30 days
+    assert read.common == read.anew
+    moves = {(old.provider_status, read.later[key].provider_status) for key, old in read.before.items()}
     assert {("Pending", "Approved"), ("Pending", "Canceled"), ("Approved", "Canceled")} <= moves
-    assert any(old.net != ours.earnings[key].net for key, old in before.items())
+    assert read.changed("net")
 
 
 def test_a_wrong_key_is_refused_and_never_stands_in_a_message(sandbox: Sandbox) -> None:
@@ -122,12 +106,4 @@ def test_too_many_calls_within_a_minute_are_throttled(sandbox: Sandbox, http: re
 
 
 def test_trouble_at_flexoffers_is_named_by_what_is_to_be_done(sandbox: Sandbox) -> None:
-    for trouble, error in (
-        ("rate_limited", RateLimited),
-        ("error_body", UnexpectedData),
-        ("repeated_cursor", UnexpectedData),
-    ):
-        sandbox.fail("flexoffers", trouble, times=None)
-        with pytest.raises(error):
-            book(sandbox).read("sales", now=NOW, since=NOW - timedelta(days=20))
-        sandbox.heal()
+    check_troubles(sandbox, "flexoffers", lambda: book(sandbox).read("sales", now=NOW, since=NOW - timedelta(days=20)))

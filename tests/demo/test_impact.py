@@ -1,6 +1,5 @@
 """impact.com's connector from end to end against the sandbox, which keeps impact.com's rules."""
 
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from urllib.parse import parse_qs
@@ -10,46 +9,29 @@ import requests
 
 from connectors.impact import connector
 from tests.connectors.over_http import Book
+from tests.demo.conftest import NOW, connect, read_twice
 from tests.world import World
-from tracker import connections
 from tracker.demo.impact import action_id, state_at
 from tracker.demo.server import Sandbox
 from tracker.errors import AuthRejected, RateLimited, RightMissing, UnexpectedData
 from tracker.records import Earning, Kind, Payout, PayoutStatus, Program, Settlement, Status
 
-NOW = datetime(2026, 6, 15, 10, tzinfo=UTC)
 SINCE = datetime(2026, 1, 22, tzinfo=UTC)  # the first day of a window, so that no older action comes with it
-
-
-@pytest.fixture(scope="module")
-def running() -> Iterator[Sandbox]:
-    with Sandbox(now=NOW) as sandbox:
-        yield sandbox
-
-
-@pytest.fixture
-def sandbox(running: Sandbox) -> Sandbox:
-    running.now = NOW
-    running.heal()
-    running.forget_requests()
-    return running
 
 
 def book(sandbox: Sandbox, **credentials: str) -> Book:
     return Book(connector, sandbox.url("impact"), sandbox.credentials("impact") | credentials)
 
 
-def made_since(ours: Book) -> dict[str, Earning]:
+def made_since(earnings: dict[str, Earning]) -> dict[str, Earning]:
     """Without the older actions that locking dates bring along."""
-    return {key: found for key, found in ours.earnings.items() if found.earned_at >= SINCE}
+    return {key: found for key, found in earnings.items() if found.earned_at >= SINCE}
 
 
-def get(sandbox: Sandbox, path: str, **params: str) -> requests.Response:
+def get(sandbox: Sandbox, http: requests.Session, path: str, **params: str) -> requests.Response:
     keys = sandbox.credentials("impact")
     address = f"{sandbox.url('impact')}/Mediapartners/{keys['account_sid']}/{path}"
-    with requests.Session() as http:
-        http.trust_env = False
-        return http.get(address, params=params, auth=(keys["account_sid"], keys["auth_token"]), timeout=10)
+    return http.get(address, params=params, auth=(keys["account_sid"], keys["auth_token"]), timeout=10)
 
 
 def test_a_first_read_finds_every_action_with_both_of_its_states(sandbox: Sandbox) -> None:
@@ -59,7 +41,7 @@ def test_a_first_read_finds_every_action_with_both_of_its_states(sandbox: Sandbo
         action_id(sale): sale for sale in sandbox.history.sales if SINCE <= sale.occurred <= NOW and not sale.bonus
     }
     words = {"PENDING": Status.PENDING, "APPROVED": Status.APPROVED, "REVERSED": Status.DECLINED}
-    found_since = made_since(ours)
+    found_since = made_since(ours.earnings)
     assert {key: found.status for key, found in found_since.items()} == {
         key: words[state_at(sale, NOW)] for key, sale in sales.items()
     }
@@ -72,32 +54,19 @@ def test_a_first_read_finds_every_action_with_both_of_its_states(sandbox: Sandbo
 
 
 def test_a_later_read_ends_where_reading_everything_anew_ends(sandbox: Sandbox) -> None:
-    ours = book(sandbox)
-    sandbox.now = NOW - timedelta(days=35)
-    ours.read("actions", now=sandbox.now, since=SINCE)
-    before = ours.earnings
-    sandbox.now = NOW
-    ours.read("actions", now=NOW, since=SINCE)
-
-    anew = book(sandbox)
-    anew.read("actions", now=NOW, since=SINCE)
-    assert made_since(ours) == made_since(anew)
-
-    later = {key: ours.earnings[key] for key in before}
-    assert any(before[key].status is Status.PENDING and later[key].status is Status.APPROVED for key in before)
-    assert any(before[key].status is Status.APPROVED and later[key].status is Status.DECLINED for key in before)
-    assert any(before[key].settlement is Settlement.UNPAID and later[key].paid_at for key in before)
-    assert any(before[key].net != later[key].net for key in before)
+    read = read_twice(sandbox, book, "actions", SINCE, 35)
+    assert made_since(read.later) == made_since(read.anew)
+    assert {(Status.PENDING, Status.APPROVED), (Status.APPROVED, Status.DECLINED)} <= read.moves
+    assert read.changed("settlement")
+    assert read.changed("net")
 
 
 def test_a_ledger_ends_the_same_however_often_it_is_synced(sandbox: Sandbox, tmp_path: Path) -> None:
-    options, keys = {"base_url": sandbox.url("impact")}, sandbox.credentials("impact")
     long_ago = NOW - timedelta(days=500)  # before all that a sync looks back on
     told = []
     for name, days in (("often", (35, 20, 0)), ("once", (0,))):
         with World(f"sqlite:///{tmp_path / name}.db", tmp_path / name) as world:
-            world.now = sandbox.now = NOW - timedelta(days=days[0])
-            connections.add(world.deps, "impact", "impact", credentials=keys, options=options, since=long_ago)
+            connect(world, sandbox, "impact", at=NOW - timedelta(days=days[0]), since=long_ago)
             for back in days:
                 world.now = sandbox.now = NOW - timedelta(days=back)
                 assert world.sync("impact").outcome == "ok"
@@ -190,9 +159,9 @@ def test_pages_that_never_end_are_left(sandbox: Sandbox) -> None:
     ],
 )
 def test_a_broken_rule_is_a_bad_request_that_names_the_field(
-    sandbox: Sandbox, params: dict[str, str], field: str
+    sandbox: Sandbox, http: requests.Session, params: dict[str, str], field: str
 ) -> None:
-    answer = get(sandbox, "Actions", **params)
+    answer = get(sandbox, http, "Actions", **params)
     assert (answer.status_code, answer.json()["Errors"][0]["Field"]) == (400, field)
 
 
@@ -205,12 +174,12 @@ def test_reading_years_ago_again_breaks_no_rule(sandbox: Sandbox) -> None:
     assert any("LockingDateStart" in query for query in asked)
 
 
-def test_actions_come_in_pages_newest_first(sandbox: Sandbox) -> None:
+def test_actions_come_in_pages_newest_first(sandbox: Sandbox, http: requests.Session) -> None:
     span = {"ActionDateStart": "2024-06-01T00:00:00Z", "ActionDateEnd": "2026-06-15T00:00:00Z"}
-    first = get(sandbox, "Actions", **span, PageSize="2000").json()
+    first = get(sandbox, http, "Actions", **span, PageSize="2000").json()
     assert (len(first["Actions"]), first["@numpages"]) == (2000, "2")
     assert first["@nextpageuri"].startswith("/impact/Mediapartners/")
-    second = get(sandbox, "Actions", **span, PageSize="2000", Page="2").json()
+    second = get(sandbox, http, "Actions", **span, PageSize="2000", Page="2").json()
     assert second["@nextpageuri"] == ""
     days = [datetime.fromisoformat(row["EventDate"]) for row in first["Actions"] + second["Actions"]]
     assert days == sorted(days, reverse=True)

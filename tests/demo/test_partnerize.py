@@ -1,16 +1,14 @@
 """Partnerize's connector from end to end against the sandbox, which keeps Partnerize's rules."""
 
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
 import pytest
 import requests
 
 from connectors.partnerize import connector
 from tests.connectors.over_http import Book
+from tests.demo.conftest import NOW, connect
 from tests.world import World
-from tracker import connections
 from tracker.connect.normalise import prepare
 from tracker.connect.rows import encode
 from tracker.demo.facts import NetworkSale
@@ -19,45 +17,27 @@ from tracker.demo.server import Sandbox
 from tracker.errors import AuthRejected, RateLimited, RightMissing, UnexpectedData
 from tracker.records import Earning, Payout, PayoutStatus, Settlement, Status
 
-NOW = datetime(2026, 6, 15, 10, tzinfo=UTC)
 SINCE = datetime(2026, 2, 7, tzinfo=UTC)  # the first day of a window, so that no older conversion comes with it
 WORDS = {"pending": Status.PENDING, "approved": Status.APPROVED, "rejected": Status.DECLINED}
-
-
-@pytest.fixture(scope="module")
-def running() -> Iterator[Sandbox]:
-    with Sandbox(now=NOW) as sandbox:
-        yield sandbox
-
-
-@pytest.fixture
-def sandbox(running: Sandbox) -> Sandbox:
-    running.now = NOW
-    running.heal()
-    running.forget_requests()
-    return running
 
 
 def book(sandbox: Sandbox, **credentials: str) -> Book:
     return Book(connector, sandbox.url("partnerize"), sandbox.credentials("partnerize") | credentials)
 
 
-def made_since(ours: Book) -> dict[str, Earning]:
+def made_since(earnings: dict[str, Earning]) -> dict[str, Earning]:
     """Without the older conversions that were approved since then."""
-    return {key: found for key, found in ours.earnings.items() if found.earned_at >= SINCE}
+    return {key: found for key, found in earnings.items() if found.earned_at >= SINCE}
 
 
 def key(sale: NetworkSale, line: int = 1) -> str:
     return f"1011l{sale.id}:1011l{sale.id}{line}"
 
 
-def get(sandbox: Sandbox, **params: str) -> requests.Response:
+def get(sandbox: Sandbox, http: requests.Session, **params: str) -> requests.Response:
     keys = sandbox.credentials("partnerize")
-    path = f"reporting/report_publisher/publisher/{keys['publisher_id']}/conversion.json"
-    with requests.Session() as http:
-        http.trust_env = False
-        auth = (keys["application_key"], keys["user_api_key"])
-        return http.get(f"{sandbox.url('partnerize')}/{path}", params=params, auth=auth, timeout=10)
+    url = f"{sandbox.url('partnerize')}/reporting/report_publisher/publisher/{keys['publisher_id']}/conversion.json"
+    return http.get(url, params=params, auth=(keys["application_key"], keys["user_api_key"]), timeout=10)
 
 
 def test_a_first_read_finds_every_line_with_its_own_status(sandbox: Sandbox) -> None:
@@ -66,7 +46,7 @@ def test_a_first_read_finds_every_line_with_its_own_status(sandbox: Sandbox) -> 
     sales = [sale for sale in sandbox.history.sales if SINCE <= sale.occurred <= NOW]
     split = [sale for sale in sales if sale.amended and sale.amended <= NOW]
     assert split
-    assert {name: found.status for name, found in made_since(ours).items()} == {
+    assert {name: found.status for name, found in made_since(ours.earnings).items()} == {
         key(sale): WORDS[status_at(sale, NOW)] for sale in sales
     } | {key(sale, 2): Status.DECLINED for sale in split}
     assert all(ours.earnings[key(sale)].net == sale.amended_commission for sale in split)
@@ -84,7 +64,7 @@ def test_a_later_read_ends_where_reading_everything_anew_ends(sandbox: Sandbox) 
 
     anew = book(sandbox)
     anew.read("conversions", now=NOW, since=SINCE)
-    assert made_since(ours) == made_since(anew)
+    assert made_since(ours.earnings) == made_since(anew.earnings)
     assert anew.records.keys() <= ours.records.keys()
     assert any(kind == "PayoutItem" for kind, _ in ours.records.keys() - unbilled)
 
@@ -94,19 +74,16 @@ def test_a_later_read_ends_where_reading_everything_anew_ends(sandbox: Sandbox) 
     assert any(before[name].net != later[name].net for name in before)
 
 
-def test_a_line_is_as_settled_as_its_self_bill(sandbox: Sandbox, tmp_path: Path) -> None:
+def test_a_line_is_as_settled_as_its_self_bill(sandbox: Sandbox, world: World) -> None:
     bill_day = datetime(2026, 6, 15, 9, tzinfo=UTC)  # a pay day in the sandbox
-    with World(f"sqlite:///{tmp_path / 'tracker.db'}", tmp_path / "data") as world:
-        options, keys = {"base_url": sandbox.url("partnerize")}, sandbox.credentials("partnerize")
-        world.now = sandbox.now = bill_day - timedelta(hours=1)
-        connections.add(world.deps, "partnerize", "partnerize", credentials=keys, options=options, since=SINCE)
-        assert world.sync("partnerize").outcome == "ok"
-        before = world.earnings("partnerize")
-        world.now = sandbox.now = bill_day + timedelta(hours=1)
-        assert world.sync("partnerize").outcome == "ok"
-        after = world.earnings("partnerize")
-        again = world.sync("partnerize")
-        payouts = world.ask("select external_id, status, amount from payout")
+    connect(world, sandbox, "partnerize", at=bill_day - timedelta(hours=1), since=SINCE)
+    assert world.sync("partnerize").outcome == "ok"
+    before = world.earnings()
+    world.now = sandbox.now = bill_day + timedelta(hours=1)
+    assert world.sync("partnerize").outcome == "ok"
+    after = world.earnings()
+    again = world.sync("partnerize")
+    payouts = world.ask("select external_id, status, amount from payout")
     due = [key(sale) for sale in sandbox.history.sales if sale.paid == bill_day and sale.occurred >= SINCE]
     assert due
     assert {before[name].settlement for name in due} == {Settlement.SCHEDULED}
@@ -117,7 +94,7 @@ def test_a_line_is_as_settled_as_its_self_bill(sandbox: Sandbox, tmp_path: Path)
 
 def test_a_bill_is_pending_until_it_has_a_payment_date(sandbox: Sandbox) -> None:
     ours = book(sandbox)
-    sandbox.now = NOW - timedelta(hours=2)
+    sandbox.now = NOW - timedelta(hours=4)  # before the pay day's hour
     ours.read("selfbills", now=sandbox.now, since=SINCE)
     bills = {one.external_id: one for one in ours.records.values() if isinstance(one, Payout)}
     pending = {name for name, bill in bills.items() if bill.status is PayoutStatus.PENDING}
@@ -148,20 +125,20 @@ def test_an_answer_that_leads_nowhere_is_refused(sandbox: Sandbox, trouble: str,
         book(sandbox).read("conversions", now=NOW, since=SINCE)
 
 
-def test_every_time_is_asked_for_in_utc(sandbox: Sandbox) -> None:
+def test_every_time_is_asked_for_in_utc(sandbox: Sandbox, http: requests.Session) -> None:
     book(sandbox).read("conversions", now=NOW, since=NOW)
     assert all("timezone=UTC" in line.query for line in sandbox.requests)
     span = {"start_date": "2026-06-01T00:00:00Z", "end_date": "2026-06-02T00:00:00Z"}
-    utc = get(sandbox, **span, timezone="UTC").json()["conversions"][0]["conversion_data"]
-    own = get(sandbox, **span).json()["conversions"][0]["conversion_data"]  # the account's own zone
+    utc = get(sandbox, http, **span, timezone="UTC").json()["conversions"][0]["conversion_data"]
+    own = get(sandbox, http, **span).json()["conversions"][0]["conversion_data"]  # the account's own zone
     assert (utc["conversion_id"], utc["conversion_time"]) != (own["conversion_id"], own["conversion_time"])
 
 
 @pytest.mark.parametrize(
     "params", [{}, {"start_date": "yesterday"}, {"start_date": "2026-06-01T00:00:00Z", "date_type": "last_modified"}]
 )
-def test_a_broken_rule_is_a_bad_request(sandbox: Sandbox, params: dict[str, str]) -> None:
-    answer = get(sandbox, **params)
+def test_a_broken_rule_is_a_bad_request(sandbox: Sandbox, http: requests.Session, params: dict[str, str]) -> None:
+    answer = get(sandbox, http, **params)
     assert (answer.status_code, set(answer.json()["error"])) == (400, {"message", "type"})
 
 

@@ -7,10 +7,10 @@ import requests
 
 from connectors.partnerstack import connector
 from tests.connectors.over_http import Book
-from tests.demo.conftest import NOW
+from tests.demo.conftest import NOW, check_troubles, read_twice
 from tracker.demo.partnerstack import key_of, states_at
 from tracker.demo.server import Sandbox
-from tracker.errors import AuthRejected, RateLimited, RightMissing, UnexpectedData
+from tracker.errors import AuthRejected, RightMissing
 from tracker.records import Kind, Payout, PayoutItem, Program, Settlement, Status
 
 SINCE = NOW - timedelta(days=170)
@@ -49,19 +49,10 @@ def test_nothing_kept_says_who_bought(sandbox: Sandbox) -> None:
 
 
 def test_a_later_read_ends_where_reading_everything_anew_ends(sandbox: Sandbox) -> None:
-    ours = book(sandbox)
-    sandbox.now = NOW - timedelta(days=95)
-    read(ours, sandbox)
-    before = ours.earnings
-    sandbox.now = NOW
-    read(ours, sandbox)
-    anew = book(sandbox)
-    read(anew, sandbox)
-    assert {key: found for key, found in ours.earnings.items() if key in anew.earnings} == anew.earnings
-    later = ours.earnings
-    moves = {(old.status, later[key].status) for key, old in before.items()}
-    assert {(Status.PENDING, Status.APPROVED), (Status.APPROVED, Status.DECLINED)} <= moves
-    assert any(old.settlement is not later[key].settlement for key, old in before.items())
+    seen = read_twice(sandbox, book, "rewards", SINCE, 95)
+    assert seen.common == seen.anew
+    assert {(Status.PENDING, Status.APPROVED), (Status.APPROVED, Status.DECLINED)} <= seen.moves
+    assert seen.changed("settlement")
 
 
 def test_payouts_hold_the_rewards_that_name_them(sandbox: Sandbox) -> None:
@@ -119,12 +110,4 @@ def test_a_broken_rule_is_a_bad_request(sandbox: Sandbox, http: requests.Session
 
 
 def test_trouble_at_partnerstack_is_named_by_what_is_to_be_done(sandbox: Sandbox) -> None:
-    for trouble, error in (
-        ("rate_limited", RateLimited),
-        ("error_body", UnexpectedData),
-        ("repeated_cursor", UnexpectedData),
-    ):
-        sandbox.fail("partnerstack", trouble, times=None)
-        with pytest.raises(error):
-            read(book(sandbox), sandbox)
-        sandbox.heal()
+    check_troubles(sandbox, "partnerstack", lambda: read(book(sandbox), sandbox))

@@ -1,6 +1,5 @@
 """Rewardful in the sandbox keeps Rewardful's rules, and its connector reads what is owed over HTTP."""
 
-from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
 
@@ -9,11 +8,11 @@ import requests
 
 from connectors.rewardful import connector
 from tests.connectors.over_http import Book
-from tests.demo.conftest import NOW
+from tests.demo.conftest import NOW, check_troubles, read_twice
 from tracker.connect.pace import NoPace
 from tracker.demo.rewardful import state_at
 from tracker.demo.server import Sandbox
-from tracker.errors import AuthRejected, RateLimited, UnexpectedData
+from tracker.errors import AuthRejected
 from tracker.records import NOT_INCOME, Earning, Program, Settlement, Status
 
 SINCE = NOW - timedelta(days=170)
@@ -21,20 +20,13 @@ STATES = {"pending": Status.PENDING, "due": Status.APPROVED, "paid": Status.APPR
 
 
 def book(sandbox: Sandbox, **credentials: str) -> Book:
-    return Book(connector, sandbox.url("rewardful"), sandbox.credentials("rewardful") | credentials)
+    ours = Book(connector, sandbox.url("rewardful"), sandbox.credentials("rewardful") | credentials)
+    ours.pace = NoPace()
+    return ours
 
 
-@pytest.fixture
-def unhurried() -> Iterator[tuple[Sandbox, Book]]:
-    """A sandbox that may be read several times in one test."""
-    with Sandbox(now=NOW, seed=7, rate_limits=False) as sandbox:
-        ours = book(sandbox)
-        ours.pace = NoPace()
-        yield sandbox, ours
-
-
-def test_a_first_read_finds_all_that_is_owed_and_nothing_that_is_income(unhurried: tuple[Sandbox, Book]) -> None:
-    sandbox, ours = unhurried
+def test_a_first_read_finds_all_that_is_owed_and_nothing_that_is_income(unhurried: Sandbox) -> None:
+    sandbox, ours = unhurried, book(unhurried)
     ours.read("commissions", now=NOW, since=SINCE)
     sales = [sale for sale in sandbox.history.sales if sale.occurred <= NOW]
     assert len(ours.earnings) == len(sales) > 100  # more than a page
@@ -53,24 +45,16 @@ def test_a_first_read_finds_all_that_is_owed_and_nothing_that_is_income(unhurrie
     assert {found.currency for found in ours.earnings.values()} == {"EUR", "GBP"}
 
 
-def test_a_later_read_ends_where_reading_everything_anew_ends(unhurried: tuple[Sandbox, Book]) -> None:
-    sandbox, ours = unhurried
-    sandbox.now = NOW - timedelta(days=75)
-    ours.read("commissions", now=sandbox.now, since=SINCE)
-    before = ours.earnings
-    sandbox.now = NOW
-    ours.read("commissions", now=NOW, since=SINCE)
-    anew = book(sandbox)
-    anew.pace = NoPace()
-    anew.read("commissions", now=NOW, since=SINCE)
-    assert ours.earnings == anew.earnings
-    moves = {(old.provider_status, ours.earnings[key].provider_status) for key, old in before.items()}
+def test_a_later_read_ends_where_reading_everything_anew_ends(unhurried: Sandbox) -> None:
+    read = read_twice(unhurried, book, "commissions", SINCE, 75)
+    assert read.later == read.anew
+    moves = {(old.provider_status, read.later[key].provider_status) for key, old in read.before.items()}
     assert {("pending", "due"), ("pending", "voided"), ("due", "paid"), ("due", "voided")} <= moves
-    assert any(old.net != ours.earnings[key].net for key, old in before.items())
+    assert read.changed("net")
 
 
-def test_what_is_still_open_is_asked_for_by_its_id(unhurried: tuple[Sandbox, Book]) -> None:
-    sandbox, ours = unhurried
+def test_what_is_still_open_is_asked_for_by_its_id(unhurried: Sandbox) -> None:
+    sandbox, ours = unhurried, book(unhurried)
     for _ in range(2):
         ours.read("commissions", now=NOW, since=SINCE)
     paths = [request.path.removeprefix("/v1/commissions/") for request in sandbox.requests]
@@ -115,12 +99,4 @@ def test_the_forty_sixth_call_within_thirty_seconds_is_throttled(sandbox: Sandbo
 
 
 def test_trouble_at_rewardful_is_named_by_what_is_to_be_done(sandbox: Sandbox) -> None:
-    for trouble, error in (
-        ("rate_limited", RateLimited),
-        ("error_body", UnexpectedData),
-        ("repeated_cursor", UnexpectedData),
-    ):
-        sandbox.fail("rewardful", trouble, times=None)
-        with pytest.raises(error):
-            book(sandbox).read("commissions", now=NOW, since=SINCE)
-        sandbox.heal()
+    check_troubles(sandbox, "rewardful", lambda: book(sandbox).read("commissions", now=NOW, since=SINCE))

@@ -1,6 +1,5 @@
 """Tapfiliate in the sandbox keeps Tapfiliate's rules, and its connector reads what is owed over HTTP."""
 
-from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
 
@@ -9,11 +8,11 @@ import requests
 
 from connectors.tapfiliate import connector
 from tests.connectors.over_http import Book
-from tests.demo.conftest import NOW
+from tests.demo.conftest import NOW, check_troubles, read_twice
 from tracker.connect.pace import NoPace
 from tracker.demo.server import Sandbox
 from tracker.demo.tapfiliate import approved_at
-from tracker.errors import AuthRejected, RateLimited, UnexpectedData
+from tracker.errors import AuthRejected
 from tracker.records import NOT_INCOME, Earning, Program, Settlement, Status
 
 SINCE = NOW - timedelta(days=100)
@@ -24,13 +23,6 @@ def book(sandbox: Sandbox, **credentials: str) -> Book:
     ours = Book(connector, sandbox.url("tapfiliate"), sandbox.credentials("tapfiliate") | credentials)
     ours.pace = NoPace()
     return ours
-
-
-@pytest.fixture
-def unhurried() -> Iterator[Sandbox]:
-    """May be read in full several times in one test."""
-    with Sandbox(now=NOW, seed=7, rate_limits=False) as sandbox:
-        yield sandbox
 
 
 def test_a_first_read_finds_all_that_is_owed_and_nothing_that_is_income(unhurried: Sandbox) -> None:
@@ -53,20 +45,12 @@ def test_a_first_read_finds_all_that_is_owed_and_nothing_that_is_income(unhurrie
 
 
 def test_a_later_read_ends_where_reading_everything_anew_ends(unhurried: Sandbox) -> None:
-    sandbox, ours = unhurried, book(unhurried)
-    sandbox.now = NOW - timedelta(days=75)
-    ours.read("conversions", now=sandbox.now, since=sandbox.history.start)
-    before = ours.earnings
-    sandbox.now = NOW
-    ours.read("conversions", now=NOW, since=sandbox.history.start)
-    anew = book(sandbox)
-    anew.read("conversions", now=NOW, since=sandbox.history.start)
-    assert ours.earnings == anew.earnings
-    moves = {(old.status, ours.earnings[key].status) for key, old in before.items()}
-    assert {(Status.PENDING, Status.APPROVED), (Status.PENDING, Status.DECLINED)} <= moves
-    assert (Status.APPROVED, Status.DECLINED) in moves
-    assert any(old.settlement is not ours.earnings[key].settlement for key, old in before.items())
-    assert any(old.net != ours.earnings[key].net for key, old in before.items())
+    read = read_twice(unhurried, book, "conversions", unhurried.history.start, 75)
+    assert read.later == read.anew
+    assert {(Status.PENDING, Status.APPROVED), (Status.PENDING, Status.DECLINED)} <= read.moves
+    assert (Status.APPROVED, Status.DECLINED) in read.moves
+    assert read.changed("settlement")
+    assert read.changed("net")
 
 
 def test_a_first_read_finds_the_young_commissions_of_old_conversions(unhurried: Sandbox) -> None:
@@ -125,12 +109,4 @@ def test_too_many_calls_within_a_minute_are_throttled(sandbox: Sandbox, http: re
 
 
 def test_trouble_at_tapfiliate_is_named_by_what_is_to_be_done(sandbox: Sandbox) -> None:
-    for trouble, error in (
-        ("rate_limited", RateLimited),
-        ("error_body", UnexpectedData),
-        ("repeated_cursor", UnexpectedData),
-    ):
-        sandbox.fail("tapfiliate", trouble, times=None)
-        with pytest.raises(error):
-            book(sandbox).read("conversions", now=NOW, since=SINCE)
-        sandbox.heal()
+    check_troubles(sandbox, "tapfiliate", lambda: book(sandbox).read("conversions", now=NOW, since=SINCE))

@@ -1,39 +1,28 @@
 """Tradedoubler's connector from end to end against the sandbox, which keeps Tradedoubler's rules."""
 
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
 import pytest
 import requests
 
 from connectors.tradedoubler import connector
 from tests.connectors.over_http import Book
+from tests.demo.conftest import NOW, connect, read_twice
 from tests.world import World
-from tracker import connections
 from tracker.demo.server import Sandbox
 from tracker.demo.tradedoubler import in_currency, status_at, stored_at
 from tracker.errors import AuthRejected, RightMissing, Unavailable, UnexpectedData
 from tracker.records import Kind, Payout, Program, Settlement, Status
 
-NOW = datetime(2026, 6, 15, 10, tzinfo=UTC)
 SINCE = datetime(2026, 1, 27, tzinfo=UTC)  # the first day of a window, so that no older sale comes with it
 PAY_DAY = datetime(2026, 6, 15, 9, tzinfo=UTC)  # of the sandbox
 WORDS = {"P": Status.PENDING, "A": Status.APPROVED, "D": Status.DECLINED}
 
 
-@pytest.fixture(scope="module")
-def running() -> Iterator[Sandbox]:
-    with Sandbox(now=NOW, rate_limits=False) as sandbox:
-        yield sandbox
-
-
 @pytest.fixture
-def sandbox(running: Sandbox) -> Sandbox:
-    running.now = NOW
-    running.heal()
-    running.forget_requests()
-    return running
+def sandbox(unhurried: Sandbox) -> Sandbox:
+    """The limit of sixty calls a minute has a test of its own."""
+    return unhurried
 
 
 def book(sandbox: Sandbox, currency: str = "EUR", **credentials: str) -> Book:
@@ -78,38 +67,23 @@ def test_amounts_are_those_of_the_reports_currency(sandbox: Sandbox) -> None:
 
 
 def test_a_later_read_finds_what_changed_and_what_was_stored_late(sandbox: Sandbox) -> None:
-    ours = book(sandbox)
-    sandbox.now = NOW - timedelta(days=25)
-    ours.read("transactions", now=sandbox.now, since=SINCE)
-    before = ours.earnings
-    sandbox.now = NOW
-    ours.read("transactions", now=NOW, since=SINCE)
-    anew = book(sandbox)
-    anew.read("transactions", now=NOW, since=SINCE)
-    later = ours.earnings
-    assert later.keys() == anew.earnings.keys()
-    assert {key: (one.status, one.net) for key, one in later.items()} == {
-        key: (one.status, one.net) for key, one in anew.earnings.items()
+    read = read_twice(sandbox, book, "transactions", SINCE, 25)
+    assert {key: (one.status, one.net) for key, one in read.later.items()} == {
+        key: (one.status, one.net) for key, one in read.anew.items()
     }
-    assert any(before[key].status is Status.PENDING and later[key].status is Status.APPROVED for key in before)
-    assert any(before[key].status is Status.APPROVED and later[key].status is Status.DECLINED for key in before)
-    assert any(later[key].earned_at < NOW - timedelta(days=26) for key in later.keys() - before.keys())
+    assert {(Status.PENDING, Status.APPROVED), (Status.APPROVED, Status.DECLINED)} <= read.moves
+    late = read.later.keys() - read.before.keys()
+    assert any(read.later[key].earned_at < NOW - timedelta(days=26) for key in late)
 
 
-def test_a_payment_settles_what_is_inside_it(sandbox: Sandbox, tmp_path: Path) -> None:
-    with World(f"sqlite:///{tmp_path / 'tracker.db'}", tmp_path / "data") as world:
-        options, keys = (
-            {"base_url": sandbox.url("tradedoubler"), "currency": "EUR"},
-            sandbox.credentials("tradedoubler"),
-        )
-        world.now = sandbox.now = PAY_DAY - timedelta(hours=1)
-        connections.add(world.deps, "tradedoubler", "td", credentials=keys, options=options, since=SINCE)
-        assert world.sync("td").outcome == "ok"
-        before = world.earnings("td")
-        world.now = sandbox.now = PAY_DAY + timedelta(hours=1)
-        assert world.sync("td").outcome == "ok"
-        after = world.earnings("td")
-        again = world.sync("td")
+def test_a_payment_settles_what_is_inside_it(sandbox: Sandbox, world: World) -> None:
+    connect(world, sandbox, "tradedoubler", at=PAY_DAY - timedelta(hours=1), since=SINCE, currency="EUR")
+    assert world.sync("tradedoubler").outcome == "ok"
+    before = world.earnings()
+    world.now = sandbox.now = PAY_DAY + timedelta(hours=1)
+    assert world.sync("tradedoubler").outcome == "ok"
+    after = world.earnings()
+    again = world.sync("tradedoubler")
     due = [str(30_000_000_000 + sale.id) for sale in sandbox.history.sales if sale.paid == PAY_DAY]
     due = [key for key in due if key in before]
     assert due
@@ -118,17 +92,11 @@ def test_a_payment_settles_what_is_inside_it(sandbox: Sandbox, tmp_path: Path) -
     assert (again.new, again.changed) == (0, 0)
 
 
-def test_a_member_reads_everything_but_payments_and_is_told(sandbox: Sandbox, tmp_path: Path) -> None:
-    with World(f"sqlite:///{tmp_path / 'tracker.db'}", tmp_path / "data") as world:
-        options, keys = (
-            {"base_url": sandbox.url("tradedoubler"), "currency": "EUR"},
-            sandbox.credentials("tradedoubler"),
-        )
-        keys |= {"username": member(sandbox)}
-        world.now = NOW
-        connections.add(world.deps, "tradedoubler", "td", credentials=keys, options=options, since=SINCE)
-        report = world.sync("td")
-        settled = {row.settlement for row in world.earnings("td").values()}
+def test_a_member_reads_everything_but_payments_and_is_told(sandbox: Sandbox, world: World) -> None:
+    keys = {"username": member(sandbox)}
+    connect(world, sandbox, "tradedoubler", at=NOW, since=SINCE, keys=keys, currency="EUR")
+    report = world.sync("tradedoubler")
+    settled = {row.settlement for row in world.earnings().values()}
     assert (report.outcome, report.notes) == ("ok", ["payments: this account does not have it."])
     assert settled == {Settlement.PAID, Settlement.UNPAID}
     with pytest.raises(RightMissing, match="role Owner or Admin"):
@@ -157,17 +125,11 @@ def test_payments_keep_their_own_currency(sandbox: Sandbox) -> None:
     assert all(payment.itemised and payment.arrives_at and payment.arrives_at <= NOW for payment in payments)
 
 
-def test_the_password_is_sent_once_and_then_the_refresh_token(sandbox: Sandbox, tmp_path: Path) -> None:
-    with World(f"sqlite:///{tmp_path / 'tracker.db'}", tmp_path / "data") as world:
-        options, keys = (
-            {"base_url": sandbox.url("tradedoubler"), "currency": "EUR"},
-            sandbox.credentials("tradedoubler"),
-        )
-        world.now = NOW
-        connections.add(world.deps, "tradedoubler", "td", credentials=keys, options=options, since=NOW)
-        for hours in (0, 1, 1, 24 * 8):
-            world.now = sandbox.now = world.now + timedelta(hours=hours)
-            assert world.sync("td").outcome == "ok"
+def test_the_password_is_sent_once_and_then_the_refresh_token(sandbox: Sandbox, world: World) -> None:
+    connect(world, sandbox, "tradedoubler", at=NOW, since=NOW, currency="EUR")
+    for hours in (0, 1, 1, 24 * 8):
+        world.now = sandbox.now = world.now + timedelta(hours=hours)
+        assert world.sync("tradedoubler").outcome == "ok"
     asked = [line.body.partition("&")[0] for line in sandbox.requests if line.path == "/uaa/oauth/token"]
     refreshed = "grant_type=refresh_token"
     assert asked == [
@@ -190,9 +152,8 @@ def test_wrong_credentials_and_an_expired_token_are_told_apart(sandbox: Sandbox)
     assert late.earnings
 
 
-def test_the_sixty_first_call_of_a_minute_is_refused_and_never_made_by_us() -> None:
-    with Sandbox(now=NOW, monotonic=lambda: 0.0) as sandbox, requests.Session() as http:
-        http.trust_env = False
+def test_the_sixty_first_call_of_a_minute_is_refused_and_never_made_by_us(http: requests.Session) -> None:
+    with Sandbox(now=NOW, monotonic=lambda: 0.0) as sandbox:
         address = sandbox.url("tradedoubler") + "/publisher/report/payments"
         answers = [http.get(address, timeout=10) for _ in range(61)]
         assert [answer.status_code for answer in answers] == [401] * 60 + [429]
@@ -219,12 +180,12 @@ def test_an_answer_that_leads_nowhere_is_refused(sandbox: Sandbox, trouble: str,
         ({"fromDate": "20260501"}, 400),
     ],
 )
-def test_a_window_has_31_whole_days_at_most(sandbox: Sandbox, params: dict[str, str], status: int) -> None:
+def test_a_window_has_31_whole_days_at_most(
+    sandbox: Sandbox, http: requests.Session, params: dict[str, str], status: int
+) -> None:
     token = f"Bearer member-until-{int(NOW.timestamp()) + 60}"
-    with requests.Session() as http:
-        http.trust_env = False
-        address = sandbox.url("tradedoubler") + "/publisher/report/transactions"
-        answer = http.get(address, params=params, headers={"Authorization": token}, timeout=10)
+    address = sandbox.url("tradedoubler") + "/publisher/report/transactions"
+    answer = http.get(address, params=params, headers={"Authorization": token}, timeout=10)
     assert answer.status_code == status
     if status == 400:
         assert answer.json()[0]["message"]

@@ -1,21 +1,19 @@
 """TradeTracker in the sandbox keeps TradeTracker's rules, and its connector reads it over SOAP."""
 
 from datetime import timedelta
-from pathlib import Path
 
 import pytest
 import requests
 
 from connectors.tradetracker import connector
 from tests.connectors.over_http import Book
-from tests.demo.conftest import NOW
+from tests.demo.conftest import NOW, TROUBLES, check_troubles, connect, read_twice
 from tests.world import World
-from tracker import connections
 from tracker.connect.pace import NoPace
 from tracker.connect.soap import call
 from tracker.demo.server import Sandbox
-from tracker.demo.tradetracker import net_of, status_of
-from tracker.errors import AuthRejected, NotFound, RateLimited, Unavailable, UnexpectedData
+from tracker.demo.tradetracker import status_of
+from tracker.errors import AuthRejected, NotFound, Unavailable, UnexpectedData
 from tracker.records import Payout, PayoutStatus, Program, Settlement, Status
 
 SINCE = NOW - timedelta(days=300)
@@ -34,7 +32,7 @@ def test_a_first_read_finds_every_conversion_with_both_of_its_states(sandbox: Sa
     ours.read("conversions", now=NOW, since=sandbox.history.start)
     sales = {str(sale.id): sale for sale in sandbox.history.sales if sale.occurred < NOW and not sale.bonus}
     assert {key: (found.status, found.net) for key, found in ours.earnings.items()} == {
-        key: (WORDS[status_of(sale, NOW)], net_of(sale, NOW)) for key, sale in sales.items()
+        key: (WORDS[status_of(sale, NOW)], sale.amounts(NOW)[1]) for key, sale in sales.items()
     }
     for key, found in ours.earnings.items():
         paid_at = sales[key].paid
@@ -47,43 +45,32 @@ def test_a_first_read_finds_every_conversion_with_both_of_its_states(sandbox: Sa
 
 
 def test_a_later_read_ends_where_reading_everything_anew_ends(sandbox: Sandbox) -> None:
-    ours = book(sandbox)
-    sandbox.now = NOW - timedelta(days=35)
-    ours.read("conversions", now=sandbox.now, since=SINCE)
-    before = ours.earnings
-    sandbox.now = NOW
-    ours.read("conversions", now=NOW, since=SINCE)
-    anew = book(sandbox)
-    anew.read("conversions", now=NOW, since=sandbox.history.start)
-    assert {key: anew.earnings[key] for key in ours.earnings} == ours.earnings
-    moves = {(old.status, ours.earnings[key].status) for key, old in before.items()}
-    assert {(Status.PENDING, Status.APPROVED), (Status.APPROVED, Status.DECLINED)} <= moves
-    assert any(old.settlement is not ours.earnings[key].settlement for key, old in before.items())
-    assert any(old.net != ours.earnings[key].net for key, old in before.items())
+    read = read_twice(sandbox, book, "conversions", SINCE, 35, anew_since=sandbox.history.start)
+    assert {key: read.anew[key] for key in read.later} == read.later
+    assert {(Status.PENDING, Status.APPROVED), (Status.APPROVED, Status.DECLINED)} <= read.moves
+    assert read.changed("settlement")
+    assert read.changed("net")
 
 
-def test_a_session_serves_several_syncs_and_is_begun_anew_when_it_has_ended(sandbox: Sandbox, tmp_path: Path) -> None:
-    with World(f"sqlite:///{tmp_path / 'tracker.db'}", tmp_path / "data") as world:
-        options, keys = {"base_url": sandbox.url("tradetracker")}, sandbox.credentials("tradetracker")
-        world.now = sandbox.now = NOW - timedelta(days=30)
-        connections.add(world.deps, "tradetracker", "tt", credentials=keys, options=options, since=SINCE)
-        assert world.sync("tt").outcome == "ok"
-        before = world.earnings("tt")
-        world.now = sandbox.now = world.now + timedelta(minutes=5)
-        assert world.sync("tt").outcome == "ok"
-        logins = [line for line in sandbox.requests if "<t:authenticate>" in line.body]
-        assert len(logins) == 1
-        world.now = sandbox.now = world.now + timedelta(minutes=30)  # ours would last an hour, theirs twenty minutes
-        assert world.sync("tt").outcome == "ok"
-        refused = [line for line in sandbox.requests if line.status == 500]
-        assert len(refused) == 1
-        world.now = sandbox.now = NOW
-        assert world.sync("tt").outcome == "ok"
-        after = world.earnings("tt")
-        moves = {(row.status, after[key].status) for key, row in before.items()}
-        assert (Status.APPROVED, Status.REVERSED) in moves
-        statuses = {status for (status,) in world.ask("SELECT status FROM payout")}
-        assert "paid" in statuses
+def test_a_session_serves_several_syncs_and_is_begun_anew_when_it_has_ended(sandbox: Sandbox, world: World) -> None:
+    connect(world, sandbox, "tradetracker", at=NOW - timedelta(days=30), since=SINCE)
+    assert world.sync("tradetracker").outcome == "ok"
+    before = world.earnings()
+    world.now = sandbox.now = world.now + timedelta(minutes=5)
+    assert world.sync("tradetracker").outcome == "ok"
+    logins = [line for line in sandbox.requests if "<t:authenticate>" in line.body]
+    assert len(logins) == 1
+    world.now = sandbox.now = world.now + timedelta(minutes=30)  # ours would last an hour, theirs twenty minutes
+    assert world.sync("tradetracker").outcome == "ok"
+    refused = [line for line in sandbox.requests if line.status == 500]
+    assert len(refused) == 1
+    world.now = sandbox.now = NOW
+    assert world.sync("tradetracker").outcome == "ok"
+    after = world.earnings()
+    moves = {(row.status, after[key].status) for key, row in before.items()}
+    assert (Status.APPROVED, Status.REVERSED) in moves
+    statuses = {status for (status,) in world.ask("SELECT status FROM payout")}
+    assert "paid" in statuses
 
 
 def test_payments_are_read_until_they_are_paid(sandbox: Sandbox) -> None:
@@ -143,13 +130,7 @@ def test_the_sandbox_keeps_the_rules(sandbox: Sandbox, http: requests.Session) -
 
 
 def test_trouble_at_tradetracker_is_named_by_what_is_to_be_done(sandbox: Sandbox) -> None:
-    for trouble, error in (
-        ("rate_limited", RateLimited),
-        ("error_body", Unavailable),
-        ("repeated_cursor", UnexpectedData),
-    ):
-        ours = book(sandbox)
-        sandbox.fail("tradetracker", trouble, skip=1, times=None)
-        with pytest.raises(error):
-            ours.read("conversions", now=NOW, since=NOW - timedelta(days=3))
-        sandbox.heal()
+    def read() -> None:
+        book(sandbox).read("conversions", now=NOW, since=NOW - timedelta(days=3))
+
+    check_troubles(sandbox, "tradetracker", read, TROUBLES | {"error_body": Unavailable}, skip=1)

@@ -7,11 +7,11 @@ import requests
 
 from connectors.webgains import connector
 from tests.connectors.over_http import Book
-from tests.demo.conftest import NOW
+from tests.demo.conftest import NOW, check_troubles, read_twice
 from tracker.demo.chance import unix
 from tracker.demo.server import Sandbox
 from tracker.demo.webgains import code_at
-from tracker.errors import AuthRejected, NotFound, RateLimited, RightMissing, UnexpectedData
+from tracker.errors import AuthRejected, NotFound, RightMissing
 from tracker.records import Program, Settlement, Status
 
 SINCE = NOW - timedelta(days=170)
@@ -45,20 +45,11 @@ def test_a_first_read_finds_every_transaction_with_its_status(sandbox: Sandbox) 
 
 
 def test_a_later_read_ends_where_reading_everything_anew_ends(sandbox: Sandbox) -> None:
-    ours = book(sandbox)
-    sandbox.now = NOW - timedelta(days=95)
-    read(ours, sandbox)
-    before = ours.earnings
-    sandbox.now = NOW
-    read(ours, sandbox)
-    anew = book(sandbox)
-    read(anew, sandbox)
-    later = ours.earnings
-    assert {key: found for key, found in later.items() if key in anew.earnings} == anew.earnings
-    moves = {(old.status, later[key].status) for key, old in before.items()}
-    assert {(Status.PENDING, Status.APPROVED), (Status.APPROVED, Status.DECLINED)} <= moves
-    assert any(old.settlement is not later[key].settlement for key, old in before.items())
-    assert any(old.net != later[key].net for key, old in before.items())
+    seen = read_twice(sandbox, book, "transactions", SINCE, 95)
+    assert seen.common == seen.anew
+    assert {(Status.PENDING, Status.APPROVED), (Status.APPROVED, Status.DECLINED)} <= seen.moves
+    assert seen.changed("settlement")
+    assert seen.changed("net")
 
 
 def test_years_of_history_break_no_rule_and_a_daily_read_is_one_window(sandbox: Sandbox) -> None:
@@ -110,12 +101,4 @@ def test_a_broken_rule_is_refused(sandbox: Sandbox, http: requests.Session, para
 
 
 def test_trouble_at_webgains_is_named_by_what_is_to_be_done(sandbox: Sandbox) -> None:
-    for trouble, error in (
-        ("rate_limited", RateLimited),
-        ("error_body", UnexpectedData),
-        ("repeated_cursor", UnexpectedData),
-    ):
-        sandbox.fail("webgains", trouble, times=None)
-        with pytest.raises(error):
-            read(book(sandbox), sandbox)
-        sandbox.heal()
+    check_troubles(sandbox, "webgains", lambda: read(book(sandbox), sandbox))

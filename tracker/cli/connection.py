@@ -1,6 +1,6 @@
 """`tracker connection`: accounts at providers."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import datetime, time
 from typing import Annotated, Any
 
@@ -86,7 +86,7 @@ def add(
         deps,
         provider,
         slug,
-        credentials=completed(connector, keys, lambda whole: discover.before(deps, provider, whole, options)),
+        credentials=_completed(deps, provider, keys, options),
         options=options,
         title=title,
         role=role,
@@ -103,6 +103,20 @@ def add(
     out.print(f"Added {row.slug} ({connector.title}). Next: {following}", markup=False)
     if connector.warning:
         out.print(f"Note: {connector.warning}", markup=False)
+
+
+def _completed(
+    deps: connections.Deps, provider: str, keys: Mapping[str, str], options: Mapping[str, str]
+) -> dict[str, str]:
+    """What was not given is asked for, looked up, or brought by a login."""
+    connector = catalog.find(provider)
+    login = connector.auth.login
+    return completed(
+        connector,
+        keys,
+        lambda whole: discover.before(deps, provider, whole, options),
+        (lambda whole, ask: trial.refresh_token_of(deps, login, whole, options, ask)) if login else None,
+    )
 
 
 def _agreed(every: str | None, quiet: str | None) -> dict[str, Any]:
@@ -296,7 +310,7 @@ def credentials_(
     connector = catalog.find(row.provider)
     keys = given(credential_file, credential)
     connections.check(connector, keys, row.options, asked_for=False)
-    whole = completed(connector, keys, lambda whole: discover.before(deps, row.provider, whole, row.options))
+    whole = _completed(deps, row.provider, keys, row.options)
     connections.replace_credentials(deps, slug, whole)
     _say(deps, slug, f"Stored. Next: tracker connection test {slug}", as_json)
 

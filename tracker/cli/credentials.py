@@ -3,6 +3,7 @@
 import json
 import sys
 from collections.abc import Callable, Collection, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -25,6 +26,8 @@ CredentialFile = Annotated[
     Path | None, typer.Option(metavar="FILE", help='A JSON file with the credentials: {"name": "value"}.')
 ]
 Look = Callable[[Mapping[str, str]], Seen]
+#: A refresh token for credentials and somebody who opens an address and answers with the code that is shown there.
+LogIn = Callable[[Mapping[str, str], Callable[[str], str]], str]
 FILE_MAX = LINE_MAX = 100_000
 _CHOICES_MAX = 10  # in a message
 
@@ -34,18 +37,27 @@ def given(path: Path | None, pairs: list[str] | None) -> dict[str, str]:
 
 
 def completed(
-    connector: Connector, given: Mapping[str, str], look: Look | None = None, *, leave_out: Collection[str] = ()
-) -> dict[str, str]:
+    connector: Connector, given: Mapping[str, str], look: Look | None = None, log_in: LogIn | None = None,
+    *, leave_out: Collection[str] = (),
+) -> dict[str, str]:  # fmt: skip
     """With the required credentials that were not given: asked for without echo, or a line each of piped input.
 
     What is left empty and the provider can list is looked up with `look`; what is in `leave_out` is not asked for.
+    Where the provider shows somebody who logs in a code, `log_in` makes a refresh token of it.
     """
     whole = dict(given)
     listed = {one.fills for one in connector.discover} if look else set()
+    login = connector.auth.login if log_in and sys.stdin.isatty() else None
     for name, wanted in connector.credentials.items():
+        logs_in = login is not None and login.shown_at and name == login.fills
+        if login and name == login.client_secret and not wanted.required and name not in whole:
+            whole[name] = _asked(wanted, empty="Enter leaves it out")
         if name in whole or not wanted.required or name in leave_out:
             continue
-        whole[name] = _asked(wanted, empty="Enter looks it up" if name in listed else "")
+        empty = "Enter logs you in" if logs_in else "Enter looks it up" if name in listed else ""
+        whole[name] = _asked(wanted, empty=empty)
+        if logs_in and log_in and not whole[name].strip():
+            whole[name] = log_in(whole, partial(_code, connector.title))
         if look and name in listed and not whole[name].strip():
             del whole[name]
             whole[name] = _looked_up(name, wanted, look(whole))
@@ -60,6 +72,12 @@ def _asked(wanted: Credential, empty: str = "") -> str:
     default = "" if empty else None
     told: str = typer.prompt(label, default=default, show_default=False, hide_input=wanted.secret, err=True)
     return told
+
+
+def _code(title: str, address: str) -> str:
+    err.print(f"Open this address, allow the tracker to read, and copy the code that {title} shows:", markup=False)
+    err.print(address, markup=False, soft_wrap=True)
+    return _asked(Credential("Code"))
 
 
 def _looked_up(name: str, wanted: Credential, seen: Seen) -> str:

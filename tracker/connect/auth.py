@@ -49,11 +49,29 @@ class Tokens(Protocol):
         """
 
 
+class Login(msgspec.Struct, frozen=True, kw_only=True):
+    """Where a user allows us to read, in the browser: the pages `authorize` and `token` of RFC 6749, 3.
+
+    `client_id`, `client_secret` and `fills` name credentials; a login brings the last one, a refresh token. `params` go
+    along to the first page. `shown_at` is a redirect address of the provider's own, a page that shows the code.
+    """
+
+    authorize: str
+    token: str
+    client_id: str
+    client_secret: str | None
+    fills: str
+    scope: str = ""
+    params: Mapping[str, str] = {}
+    shown_at: str = ""
+
+
 class Scheme(msgspec.Struct, frozen=True):
-    """`put` changes the request in place; `renew`, if any, drops a token that the provider no longer takes."""
+    """`put` changes the request in place; a `renewable` token is dropped when the provider no longer takes it."""
 
     put: Callable[[Request, Credentials, Tokens], None]
     renewable: bool = False
+    login: Login | None = None
 
     def __call__(self, request: Request, credentials: Credentials, tokens: Tokens) -> None:
         self.put(request, credentials, tokens)
@@ -117,7 +135,7 @@ def token(
 
     def put(request: Request, credentials: Credentials, tokens: Tokens) -> None:
         def ask(asked: Callable[[], Mapping[str, str]]) -> str:
-            address = _at(request, url) + (f"?{urlencode(asked())}" if in_query else "")
+            address = at(url, request.options) + (f"?{urlencode(asked())}" if in_query else "")
             return _access_token(tokens, address, dict if in_query else asked, headers(credentials), read)
 
         kept = tokens.stored.get("refresh_token") if refreshed else None
@@ -159,9 +177,28 @@ def refresh_token(url: str, client_id: str, client_secret: str | None, refresh: 
             }
             return form | ({"client_secret": credentials.get(client_secret, "")} if client_secret else {})
 
-        request.headers["Authorization"] = "Bearer " + _access_token(tokens, _at(request, url), ask, {})
+        request.headers["Authorization"] = "Bearer " + _access_token(tokens, at(url, request.options), ask, {})
 
     return Scheme(put, renewable=True)
+
+
+def authorization_code(
+    authorize: str,
+    url: str,
+    client_id: str,
+    client_secret: str | None,
+    refresh: str,
+    *,
+    scope: str = "",
+    params: Mapping[str, str] | None = None,
+    shown_at: str = "",
+) -> Scheme:
+    """OAuth 2 authorization code (RFC 6749, 4.1; see `connect.login`), then the refresh token that it brought."""
+    login = Login(
+        authorize=authorize, token=url, client_id=client_id, client_secret=client_secret, fills=refresh,
+        scope=scope, params=params or {}, shown_at=shown_at,
+    )  # fmt: skip
+    return Scheme(refresh_token(url, client_id, client_secret, refresh).put, renewable=True, login=login)
 
 
 def session_cookie(url: str, login: Callable[[Credentials], bytes]) -> Scheme:
@@ -172,13 +209,14 @@ def session_cookie(url: str, login: Callable[[Credentials], bytes]) -> Scheme:
             return {"xml": login(credentials).decode()}
 
         kind = {"Content-Type": "text/xml; charset=utf-8"}
-        request.headers["Cookie"] = _access_token(tokens, _at(request, url), ask, kind)
+        request.headers["Cookie"] = _access_token(tokens, at(url, request.options), ask, kind)
 
     return Scheme(put, renewable=True)
 
 
-def _at(request: Request, url: str) -> str:
-    own = request.options.get("base_url", "").rstrip("/")
+def at(url: str, options: Mapping[str, str]) -> str:
+    """An address of the provider's log-in, at the connection's own `base_url` where it has one."""
+    own = options.get("base_url", "").rstrip("/")
     return own + urlsplit(url).path if own else url
 
 
@@ -195,15 +233,20 @@ def _access_token(
     if stored.get("access_token") and expires and datetime.fromisoformat(expires) > tokens.now + timedelta(minutes=1):
         return stored["access_token"]
     answer = read(tokens.post(url, ask(), {"Accept": "application/json", **headers}))
+    fresh = handed_out(answer, tokens.now)
+    before = {name: value for name, value in stored.items() if name == "refresh_token"}
+    tokens.save(before | fresh)
+    return fresh["access_token"]
+
+
+def handed_out(answer: Mapping[str, Any], now: datetime) -> dict[str, str]:
+    """What a token endpoint gave, as `Tokens` keeps it. Raises AuthRejected where there is no token in the answer."""
     found = answer.get("access_token")
     if not isinstance(found, str) or not found:
         raise AuthRejected("the provider gave no access token.", hint="Check the client id and secret.")
     life = answer.get("expires_in", 3600)
     seconds = int(life) if isinstance(life, int) or (isinstance(life, str) and life.isdigit()) else 3600
-    fresh = {
-        "access_token": found,
-        "expires_at": (tokens.now.astimezone(UTC) + timedelta(seconds=min(seconds, 86_400 * 365))).isoformat(),
-    }
-    rotated = answer.get("refresh_token") or stored.get("refresh_token")
-    tokens.save(fresh | ({"refresh_token": str(rotated)} if rotated else {}))
-    return found
+    until = now.astimezone(UTC) + timedelta(seconds=min(seconds, 86_400 * 365))
+    refresh = answer.get("refresh_token")
+    kept = {"refresh_token": str(refresh)} if refresh else {}
+    return {"access_token": found, "expires_at": until.isoformat(), **kept}

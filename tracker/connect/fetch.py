@@ -284,11 +284,9 @@ class Client:
         if self.connector.explain and (error := self.connector.explain(status, document)):
             return self._washed_error(error)
         words = self._message(document)
-        said = f' It says: "{words}"' if words else ""
+        said = f' It says: "{words.rstrip(".")}".' if words else ""
         if status == 401:
-            return AuthRejected(
-                f"{host} refused the credentials.{said}", hint="Make a new key and update the connection."
-            )
+            return AuthRejected(f"{host} refused the credentials.{said}", hint="Check them, or make a new key.")
         if status == 403:
             if is_html(answer):
                 return Unavailable(

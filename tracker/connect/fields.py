@@ -138,6 +138,18 @@ def optional(field: Field) -> Field:
     return Field(field.dotted, field.convert, convert_in_row=field.convert_in_row, required=False)
 
 
+def first_of(*dotted: str) -> Field:
+    """The text at the first of these paths where something stands, or None."""
+    fields = [optional(text(one)) for one in dotted]
+    return Field.of(lambda row: next((found for field in fields if (found := field.read(row)) is not None), None))
+
+
+def only_if(field: Field, other: Field | Callable[[Row], Any], *words: object) -> Field:
+    """The same field, answering None where the other one reads none of the words: a day that is filled in too early."""
+    said = Field.of(other).read
+    return Field.of(lambda row: field.read(row) if said(row) in words else None)
+
+
 def path(dotted: str) -> Field:
     """The value as it is."""
     return Field(dotted)

@@ -347,8 +347,11 @@ class ChangeFeed(msgspec.Struct, frozen=True, kw_only=True):
     """Follow a feed of changes and read each changed object anew by its id.
 
     The feed remembers `memory`; after a longer silence, and the first time, the list is read in full. `id` is the path
-    of the object's id in an event, `one` the path of one object with "{id}". `one_params` and `list_params` are for the
-    object and for the full list alone: the resource's own parameters also go to the feed.
+    of the object's id in an event and `at` its time, `one` the path of one object with "{id}". `one_params` and
+    `list_params` are for the object and for the full list alone: the resource's own parameters also go to the feed.
+
+    Objects are read in the order of their last change, and each that was read moves the resource on to that change: a
+    run that is cut short among them reads at most `overlap` of them again.
     """
 
     path: str
@@ -357,6 +360,7 @@ class ChangeFeed(msgspec.Struct, frozen=True, kw_only=True):
     form: Format
     memory: timedelta
     id: str
+    at: Field
     one: str
     one_params: Mapping[str, str] = {}
     list_params: Mapping[str, str] = {}
@@ -372,20 +376,23 @@ class ChangeFeed(msgspec.Struct, frozen=True, kw_only=True):
             yield Leg(key="all", params=self.list_params, done=done)
             return
         feed = Leg(key="feed", path=self.path, params={**self.params, self.since: self.form(start)})
-        changed: dict[str, None] = {}
+        changed: dict[str, str] = {}
         for page in read(feed):
-            changed.update(dict.fromkeys(self._id(decode(row)) for row in page.rows))
+            for row in page.rows:
+                event = decode(row)
+                name, time = self._id(event), iso_z(self.at.read(event))
+                changed[name] = max(time, changed.get(name, through))
             if len(changed) > self.at_most:  # cheaper to list them all
                 yield Leg(key="all", params=self.list_params, done=done)
                 return
-        for number, object_id in enumerate(changed, start=1):
+        for number, (object_id, time) in enumerate(sorted(changed.items(), key=lambda item: item[1]), start=1):
             yield Leg(
                 key=f"one:{object_id}",
                 path=self.one.replace("{id}", object_id),
                 params=self.one_params,
                 single=True,
                 paging=single_page,
-                done=done if number == len(changed) else {},
+                done=done if number == len(changed) else {"through": min(time, done["through"])},
             )
         if not changed:
             yield Leg(key="nothing", path="", done=done)

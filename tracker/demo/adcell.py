@@ -81,17 +81,16 @@ def mine(history: History) -> list[NetworkSale]:
 def state_at(sale: NetworkSale, now: datetime) -> str:
     if now < sale.validated:
         return "open"
-    return "cancelled" if sale.outcome != "approved" or (sale.reversed and sale.reversed <= now) else "accepted"
+    return "cancelled" if sale.lost(now) else "accepted"
 
 
 def commission(sale: NetworkSale, now: datetime) -> dict[str, Any]:
-    amended = bool(sale.amended and sale.amended <= now)
-    basket, earned = (sale.amended_sale, sale.amended_commission) if amended else (sale.sale, sale.commission)
-    changes = [at for at in (sale.amended, sale.validated, sale.reversed) if at and at <= now]
+    basket, earned = sale.amounts(now)
+    changed = sale.changed(now)
     return {
         "commissionId": str(sale.id),
         "createTime": _local(sale.occurred),
-        "changeTime": _local(max(changes)) if changes else None,
+        "changeTime": _local(changed) if changed else None,
         "changeNote": sale.reason or "" if state_at(sale, now) == "cancelled" else "",
         "programId": str(sale.programme.id),
         "programName": sale.programme.name,

@@ -95,7 +95,7 @@ class Admitad:
         by_update = bool(request.one("status_updated_start"))
         found = []
         for sale in self._sales:
-            row, updated = row_of(sale, now), updated_at(sale, now)
+            row, updated = row_of(sale, now), sale.changed(now)
             inside = sale.occurred <= now and day <= sale.occurred < past_day + timedelta(days=1)
             if by_update:
                 inside = inside and updated is not None and low <= updated <= high
@@ -115,7 +115,7 @@ class Admitad:
                     "status": "processed" if paid <= now else "pending",
                     "datetime": _written(paid - _ASKED_AHEAD),
                     "currency": sales[0].programme.currency,
-                    "payment_sum": f"{sum(amount_of(sale, now) for sale in sales):.2f}",
+                    "payment_sum": f"{sum(sale.amounts(now)[1] for sale in sales):.2f}",
                     "finally_currency": "USD",
                     "conversion_rate": "1.08",
                     "converted_payment_sum": "0.00",
@@ -138,7 +138,7 @@ class Admitad:
                 "processing_time": _written(sale.validated).replace(" ", "T"),
                 "datetime": _written(sale.occurred).replace(" ", "T"),
                 "currency": sale.programme.currency,
-                "payment": f"{amount_of(sale, now)}",
+                "payment": f"{sale.amounts(now)[1]}",
                 "advcampaign": {"id": sale.programme.id, "name": sale.programme.name},
             }
             for sale in sales
@@ -151,27 +151,17 @@ def payment_of(sale: NetworkSale) -> int:
     return sale.payment_id * 10 + ("EUR", "GBP", "USD").index(sale.programme.currency)
 
 
-def amount_of(sale: NetworkSale, now: datetime) -> Any:
-    amended = sale.amended and sale.amended <= now
-    return sale.amended_commission if amended else sale.commission
-
-
-def updated_at(sale: NetworkSale, now: datetime) -> datetime | None:
-    """The last change of status or amount; being paid is none."""
-    return max((at for at in (sale.validated, sale.amended, sale.reversed) if at and at <= now), default=None)
-
-
 def status_of(sale: NetworkSale, now: datetime) -> str:
     if sale.validated > now:
         return "pending"
-    if sale.outcome != "approved" or (sale.reversed and sale.reversed <= now):
+    if sale.lost(now):
         return "declined"
     waits = sale.id % 5 == 0 and (sale.paid is None or sale.paid > now)
     return "approved_but_stalled" if waits else "approved"
 
 
 def row_of(sale: NetworkSale, now: datetime) -> dict[str, Any]:
-    updated = updated_at(sale, now)
+    updated = sale.changed(now)
     return {
         "action_id": sale.id,
         "id": sale.id,
@@ -185,7 +175,7 @@ def row_of(sale: NetworkSale, now: datetime) -> dict[str, Any]:
         "status_updated": _written(updated) if updated else None,
         "conversion_time": int((sale.occurred - sale.clicked).total_seconds()),
         "status": status_of(sale, now),
-        "payment": amount_of(sale, now),
+        "payment": sale.amounts(now)[1],
         "cart": None if sale.bonus else sale.sale,
         "currency": sale.programme.currency,
         "subid": sale.sub_id or "",

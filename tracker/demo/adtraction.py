@@ -81,7 +81,7 @@ class Adtraction:
             {
                 "paymentId": number,
                 "currency": currency,
-                "totalAmount": sum(amount(sale, now)[1] for sale in sales),
+                "totalAmount": sum(sale.amounts(now)[1] for sale in sales),
                 "paymentdate": _written(day),
                 "originalCurrency": currency,
                 "exchangeRate": 1,
@@ -94,16 +94,11 @@ class Adtraction:
 def status_at(sale: NetworkSale, now: datetime) -> int:
     if sale.validated > now:
         return CLAIM if sale.id % 29 == 0 else PENDING
-    return REJECTED if sale.outcome != "approved" or (sale.reversed and sale.reversed <= now) else APPROVED
-
-
-def amount(sale: NetworkSale, now: datetime) -> tuple[Any, Any]:
-    amended = sale.amended is not None and sale.amended <= now
-    return (sale.amended_sale, sale.amended_commission) if amended else (sale.sale, sale.commission)
+    return REJECTED if sale.lost(now) else APPROVED
 
 
 def transaction(sale: NetworkSale, now: datetime) -> dict[str, Any]:
-    value, commission = amount(sale, now)
+    value, commission = sale.amounts(now)
     changes = (sale.validated, sale.amended, sale.reversed, sale.paid)
     return {
         "uniqueId": str(UUID(int=sale.id)),

@@ -155,7 +155,7 @@ def validated_at(sale: NetworkSale, now: datetime) -> datetime | None:
 def _row(sale: NetworkSale, now: datetime, zone: ZoneInfo) -> dict[str, Any]:
     programme, status, validated = sale.programme, status_at(sale, now), validated_at(sale, now)
     amended = bool(sale.amended and sale.amended <= now)
-    basket, commission = (sale.amended_sale, sale.amended_commission) if amended else (sale.sale, sale.commission)
+    basket, commission = sale.amounts(now)
     currency = programme.currency
     paid = bool(sale.paid and sale.paid <= now)
     group = (

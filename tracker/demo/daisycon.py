@@ -1,23 +1,37 @@
-"""Daisycon in the sandbox: a refresh token that dies when it is used, and transactions whose parts change in place.
+"""Daisycon in the sandbox: a login in the browser, refresh tokens that die when they are used, and transactions whose
+parts change in place.
 
-Source of the shapes and rules: daisycon.com/developers/api ("Authentication", "Rate limits") and two of its clients.
-The bodies of errors are the sandbox's own.
+Source of the shapes and rules: daisycon.com/developers/api ("Authentication", "Rate limits"), Daisycon's own examples
+of logging in and two of its clients. The bodies of errors and the looks of pages are the sandbox's own.
 """
 
+from base64 import urlsafe_b64encode
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 from decimal import Decimal
+from hashlib import sha256
+from html import escape
 from typing import Any, ClassVar
-from urllib.parse import parse_qs
+from urllib.parse import parse_qs, urlencode
 from zoneinfo import ZoneInfo
+
+import msgspec
 
 from tracker.demo.chance import cents
 from tracker.demo.exchange import Answer, Request, as_json
 from tracker.demo.facts import History, NetworkSale
 
 _ZONE = ZoneInfo("Europe/Amsterdam")
-_TOKEN_LIVES = timedelta(minutes=30)
+_TOKEN_LIVES, _CODE_LIVES = timedelta(minutes=30), timedelta(minutes=10)
 _MOST, _USUAL = 1_000, 100
+
+
+class _Code(msgspec.Struct, frozen=True):
+    """What a login was asked for with; the code is worth tokens to nobody else."""
+
+    redirect: str
+    challenge: str
+    at: datetime
 
 
 class Daisycon:
@@ -26,6 +40,7 @@ class Daisycon:
     def __init__(self, history: History, keys: Mapping[str, str]) -> None:
         self._sales, self._keys = history.sales, keys
         self._refresh, self._renewed = keys["refresh_token"], 0
+        self._codes: dict[str, _Code] = {}
 
     @staticmethod
     def keys(digest: str) -> dict[str, str]:
@@ -53,6 +68,10 @@ class Daisycon:
         return as_json(200, [row_of(self._sales[0], now)], {"x-total-count": "9000000"})
 
     def answer(self, request: Request, now: datetime) -> Answer:
+        if request.path == "/oauth/authorize":
+            return self._login(request, now)
+        if request.path == "/oauth/cli":
+            return _page(f"<p>Your code: <code>{escape(request.one('code'))}</code></p>")
         if request.path == "/oauth/access-token":
             return self._token(request, now)
         kind, _, token = request.headers.get("authorization", "").partition(" ")
@@ -72,13 +91,43 @@ class Daisycon:
     def _token(self, request: Request, now: datetime) -> Answer:
         form = {name: values[-1] for name, values in parse_qs(request.body.decode()).items()}
         app = all(form.get(name) == self._keys[name] for name in ("client_id", "client_secret"))
-        if not app or form.get("grant_type") != "refresh_token" or form.get("refresh_token") != self._refresh:
+        if not app or not (self._renews(form) or self._logs_in(form, now)):
             return as_json(400, {"error": "invalid_grant", "error_description": "The refresh token is not valid"})
         self._renewed += 1
         self._refresh = f"{self._keys['refresh_token']}r{self._renewed}"
         access = f"{int((now + _TOKEN_LIVES).timestamp())}:{self._keys['client_id']}"
         life = int(_TOKEN_LIVES.total_seconds())
         return as_json(200, {"access_token": access, "refresh_token": self._refresh, "expires_in": life})
+
+    def _renews(self, form: Mapping[str, str]) -> bool:
+        return form.get("grant_type") == "refresh_token" and form.get("refresh_token") == self._refresh
+
+    def _logs_in(self, form: Mapping[str, str], now: datetime) -> bool:
+        """Whether a code is worth tokens: once, soon, to who asked for it and where it was sent."""
+        if (
+            form.get("grant_type") != "authorization_code"
+            or (known := self._codes.pop(form.get("code", ""), None)) is None
+        ):
+            return False
+        digest = sha256(form.get("code_verifier", "").encode()).digest()
+        proof = urlsafe_b64encode(digest).decode().rstrip("=")
+        return (form.get("redirect_uri"), proof) == (known.redirect, known.challenge) and now - known.at < _CODE_LIVES
+
+    def _login(self, request: Request, now: datetime) -> Answer:
+        """The page that asks. Nobody has to prove here who they are."""
+        redirect, challenge = request.one("redirect_uri"), request.one("code_challenge")
+        if request.one("client_id") != self._keys["client_id"] or not redirect.startswith("http://127.0.0.1:"):
+            return _page("<p>This app is not known, or not with this redirect address.</p>", 400)
+        if request.one("response_type") != "code" or len(challenge) != 43:
+            return _page("<p>A parameter is missing.</p>", 400)
+        code = sha256(f"{self._keys['refresh_token']}/{challenge}".encode()).hexdigest()[:40]
+        self._codes[code] = _Code(redirect, challenge, now)
+        state = {"state": request.one("state")}
+        yes = escape(f"{redirect}?{urlencode({'code': code} | state)}")
+        no = escape(f"{redirect}?{urlencode({'error': 'access_denied'} | state)}")
+        return _page(
+            f'<p>An app wants to read your transactions.</p><p><a href="{yes}">Allow</a> <a href="{no}">Refuse</a></p>'
+        )
 
     def _transactions(self, request: Request, now: datetime) -> Answer:
         size, number = int(request.one("per_page", str(_USUAL))), int(request.one("page", "1"))
@@ -94,6 +143,11 @@ class Daisycon:
         page = found[(number - 1) * size : number * size]
         headers = {"x-total-count": str(len(found))}
         return as_json(200, page, headers) if page else Answer(204, b"", headers)
+
+
+def _page(told: str, status: int = 200) -> Answer:
+    whole = f'<!doctype html><html lang="en"><title>Daisycon, played</title><h1>Daisycon, played</h1>{told}</html>'
+    return Answer(status, whole.encode(), content_type="text/html; charset=utf-8")
 
 
 def modified_at(sale: NetworkSale, now: datetime) -> datetime:

@@ -87,7 +87,7 @@ def mine(history: History) -> list[NetworkSale]:
 def state_at(sale: NetworkSale, now: datetime) -> str:
     if now < sale.validated:
         return "Pending"
-    return "Reversed" if sale.outcome != "approved" or (sale.reversed and sale.reversed <= now) else "Approved"
+    return "Reversed" if sale.lost(now) else "Approved"
 
 
 def changes(sale: NetworkSale, now: datetime) -> Iterator[dict[str, Any]]:
@@ -95,9 +95,8 @@ def changes(sale: NetworkSale, now: datetime) -> Iterator[dict[str, Any]]:
     times = sorted({at for at in (sale.occurred, sale.validated, sale.amended, sale.reversed) if at and at <= now})
     earned = sold = Decimal(0)
     for at in times:
-        gone, amended = state_at(sale, at) == "Reversed", bool(sale.amended and sale.amended <= at)
-        basket = Decimal(0) if gone else (sale.amended_sale or Decimal(0)) if amended else sale.sale
-        earnings = Decimal(0) if gone else (sale.amended_commission or Decimal(0)) if amended else sale.commission
+        gone = state_at(sale, at) == "Reversed"
+        basket, earnings = (Decimal(0), Decimal(0)) if gone else sale.amounts(at)
         yield {
             "EpnTransactionId": str(sale.id),
             "EbayCheckoutTransactionId": sale.order or str(sale.id),

@@ -2,7 +2,8 @@
 
 import re
 from collections.abc import Mapping
-from typing import Any
+from datetime import datetime
+from typing import Any, Protocol
 from urllib.parse import parse_qsl, urlencode
 
 import msgspec
@@ -42,6 +43,16 @@ class Answer(msgspec.Struct):
     body: bytes
     headers: dict[str, str] = {}
     content_type: str = "application/json; charset=utf-8"
+
+
+class Provider(Protocol):
+    """Answers as a provider does, also when it is in trouble."""
+
+    def answer(self, request: Request, now: datetime) -> Answer: ...
+    def caller(self, request: Request) -> str: ...
+    def throttled(self) -> Answer: ...
+    def error_in_200(self) -> Answer: ...
+    def looping(self, request: Request, now: datetime, turn: int) -> Answer: ...
 
 
 class Logged(msgspec.Struct, frozen=True):

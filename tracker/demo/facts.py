@@ -5,6 +5,7 @@ Times are aware UTC datetimes. Amounts of networks and the shop are Decimals in 
 gateway are integers in minor units, as it counts them itself.
 """
 
+from collections.abc import Iterable
 from datetime import datetime
 from decimal import Decimal
 
@@ -51,6 +52,30 @@ class NetworkSale(Struct, frozen=True):
     amended_sale: Decimal | None = None
     amended_commission: Decimal | None = None
     bonus: bool = False
+
+    def lost(self, now: datetime) -> bool:
+        """Whether it was refused, or taken back after its approval."""
+        return (self.outcome != "approved" and self.validated <= now) or bool(self.reversed and self.reversed <= now)
+
+    def amounts(self, now: datetime) -> tuple[Decimal, Decimal]:
+        """What was sold and the commission on it, as they were last amended."""
+        amended = self.amended and self.amended <= now
+        if amended and self.amended_sale is not None and self.amended_commission is not None:
+            return self.amended_sale, self.amended_commission
+        return self.sale, self.commission
+
+    def changed(self, now: datetime) -> datetime | None:
+        """When it was last decided on or amended; being paid is neither."""
+        return max((at for at in (self.validated, self.amended, self.reversed) if at and at <= now), default=None)
+
+
+def by_payment(sales: Iterable[NetworkSale]) -> dict[int, list[NetworkSale]]:
+    """What each payment pays, by its number."""
+    found: dict[int, list[NetworkSale]] = {}
+    for sale in sales:
+        if sale.paid:
+            found.setdefault(sale.payment_id, []).append(sale)
+    return found
 
 
 class NetworkAction(Struct, frozen=True):
@@ -170,7 +195,6 @@ class Refund(Struct):
     created: datetime
     amount: int
     reason: str
-    bounced: bool = False  # a bank debit that came back, not a decision of the seller
     movement: "Movement | None" = None
 
 

@@ -3,13 +3,12 @@
 Source of the shapes and rules: docs.firstpromoter.com, "Affiliate API" (commissions, payouts) and "Introduction".
 """
 
-from collections import defaultdict
 from collections.abc import Mapping
 from datetime import date, datetime, timedelta
 from typing import Any, ClassVar
 
 from tracker.demo.exchange import Answer, Request, as_json
-from tracker.demo.facts import History, NetworkSale
+from tracker.demo.facts import History, NetworkSale, by_payment
 
 PROGRAMME = 60331  # the one whose customers renew every month
 _REFUNDS = 5_000_000_000  # added to a commission's id: the one that takes it back
@@ -28,10 +27,7 @@ class FirstPromoter:
     def __init__(self, history: History, keys: Mapping[str, str]) -> None:
         self._keys = keys
         self._sales = [sale for sale in history.sales if sale.programme.id == PROGRAMME]
-        self._payouts: defaultdict[int, list[NetworkSale]] = defaultdict(list)
-        for sale in self._sales:
-            if sale.payment_id:
-                self._payouts[sale.payment_id].append(sale)
+        self._payouts = by_payment(self._sales)
 
     @staticmethod
     def keys(digest: str) -> dict[str, str]:

@@ -73,20 +73,18 @@ def word_at(sale: NetworkSale, now: datetime) -> str:
         return "Pending"
     if sale.outcome == "deleted":
         return "Non-Commissionable"
-    return "Canceled" if sale.outcome != "approved" or (sale.reversed and sale.reversed <= now) else "Approved"
+    return "Canceled" if sale.lost(now) else "Approved"
 
 
 def row(sale: NetworkSale, now: datetime) -> dict[str, Any]:
-    amended = sale.amended is not None and sale.amended <= now
-    value, commission = (sale.amended_sale, sale.amended_commission) if amended else (sale.sale, sale.commission)
-    changes = (sale.validated, sale.amended, sale.reversed)
+    value, commission = sale.amounts(now)
     return {
         "legacyId": f"F7-{sale.id}",
         "programId": sale.programme.id,
         "programName": sale.programme.name,
         "eventDate": _local(sale.occurred),
         "clickDate": _local(sale.clicked),
-        "modifiedDate": _local(max([sale.occurred, *(at for at in changes if at and at <= now)])),
+        "modifiedDate": _local(sale.changed(now) or sale.occurred),
         "orderStatus": word_at(sale, now),
         "saleAmount": f"{value}",
         "commission": f"{commission}",

@@ -14,7 +14,7 @@ from typing import Any, ClassVar
 from zoneinfo import ZoneInfo
 
 from tracker.demo.exchange import Answer, Request, as_json
-from tracker.demo.facts import History, NetworkSale
+from tracker.demo.facts import History, NetworkSale, by_payment
 
 _PACIFIC = ZoneInfo("America/Los_Angeles")
 _LARGEST_WINDOW = timedelta(days=45)
@@ -33,10 +33,7 @@ class Impact:
         self._actions_only = _basic(self._sid, f"{token}-actions")
         self._sales = [sale for sale in history.sales if not sale.bonus]
         self._by_id = {action_id(sale): sale for sale in self._sales}
-        self._invoices: defaultdict[int, list[NetworkSale]] = defaultdict(list)
-        for sale in history.sales:
-            if sale.paid:
-                self._invoices[sale.payment_id].append(sale)
+        self._invoices = by_payment(history.sales)
 
     @staticmethod
     def keys(digest: str) -> dict[str, str]:
@@ -117,7 +114,7 @@ def action_id(sale: NetworkSale) -> str:
 def state_at(sale: NetworkSale, now: datetime) -> str:
     if now < sale.validated:
         return "PENDING"
-    return "REVERSED" if sale.outcome != "approved" or (sale.reversed and sale.reversed <= now) else "APPROVED"
+    return "REVERSED" if sale.lost(now) else "APPROVED"
 
 
 def _locking(sale: NetworkSale) -> datetime:
@@ -139,8 +136,7 @@ def _when(sale: NetworkSale, axis: str, now: datetime) -> datetime:
 def _action(sale: NetworkSale, now: datetime) -> dict[str, Any]:
     state, programme = state_at(sale, now), sale.programme
     amended = bool(sale.amended and sale.amended <= now)
-    basket, payout = (sale.amended_sale, sale.amended_commission) if amended else (sale.sale, sale.commission)
-    basket, payout = basket or Decimal(0), payout or Decimal(0)
+    basket, payout = sale.amounts(now)
     gone = state == "REVERSED"
     cleared = sale.paid if sale.paid and sale.paid <= now else None
     return {
@@ -178,13 +174,12 @@ def _action(sale: NetworkSale, now: datetime) -> dict[str, Any]:
 
 def _invoice(number: int, sales: list[NetworkSale], now: datetime) -> dict[str, Any]:
     """One line for each programme, month and kind of payout."""
+    paid = sales[0].paid or now
     lines: defaultdict[tuple[int, str, str, str], list[Decimal]] = defaultdict(list)
     for sale in sales:
         kind = "BONUS" if sale.bonus else "MEDIA_PAYOUT"
         month = f"{sale.occurred.month}{sale.occurred.year}"
-        amount = sale.amended_commission if sale.amended_commission is not None else sale.commission
-        lines[sale.programme.id, sale.programme.name, kind, month].append(amount)
-    paid = sales[0].paid or now
+        lines[sale.programme.id, sale.programme.name, kind, month].append(sale.amounts(paid)[1])
     return {
         "Id": f"{number}-1",
         "CreatedDate": _local(paid - _INVOICED_AHEAD),

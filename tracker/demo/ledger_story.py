@@ -105,7 +105,7 @@ def _take_payment(ledger: Ledger, rng: random.Random, payment: Payment) -> None:
 def _give_back(
     ledger: Ledger, rng: random.Random, payment: Payment, at: datetime, part: int, reason: str, *, bounced: bool = False
 ) -> None:
-    refund = Refund(f"{'pyr' if payment.debit else 're'}_3{token(rng, 22)}", payment, at, part, reason, bounced)
+    refund = Refund(f"{'pyr' if payment.debit else 're'}_3{token(rng, 22)}", payment, at, part, reason)
     rate = rate_at(at, payment.currency)
     kind = "payment_failure_refund" if bounced else "payment_refund" if payment.debit else "refund"
     what = "PAYMENT FAILURE" if bounced else "PAYMENT" if payment.debit else "CHARGE"

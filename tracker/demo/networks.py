@@ -1,7 +1,6 @@
 """The networks that the sandbox plays besides the five providers of the demo's story: a module each, entered here."""
 
 from collections.abc import Mapping
-from datetime import datetime
 from typing import ClassVar, Protocol
 
 from tracker.demo.adcell import Adcell
@@ -11,7 +10,7 @@ from tracker.demo.clickbank import ClickBank
 from tracker.demo.daisycon import Daisycon
 from tracker.demo.digistore24 import Digistore24
 from tracker.demo.ebay import Ebay
-from tracker.demo.exchange import Answer, Request
+from tracker.demo.exchange import Provider
 from tracker.demo.facts import History
 from tracker.demo.firstpromoter import FirstPromoter
 from tracker.demo.flexoffers import FlexOffers
@@ -27,8 +26,8 @@ from tracker.demo.tradetracker import TradeTracker
 from tracker.demo.webgains import Webgains
 
 
-class Network(Protocol):
-    """Answers as a provider does, and says what its keys are like. `rate`: calls a caller may make in so many seconds.
+class Network(Provider, Protocol):
+    """One that says what its keys are like as well. `rate`: calls a caller may make in so many seconds.
 
     `keys` makes valid credentials, by the field names of the connector, out of 96 hexadecimal digits.
     """
@@ -38,11 +37,6 @@ class Network(Protocol):
     def __init__(self, history: History, keys: Mapping[str, str]) -> None: ...
     @staticmethod
     def keys(digest: str) -> dict[str, str]: ...
-    def answer(self, request: Request, now: datetime) -> Answer: ...
-    def caller(self, request: Request) -> str: ...
-    def throttled(self) -> Answer: ...
-    def error_in_200(self) -> Answer: ...
-    def looping(self, request: Request, now: datetime, turn: int) -> Answer: ...
 
 
 PLAYED: Mapping[str, type[Network]] = {

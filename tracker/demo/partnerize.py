@@ -6,7 +6,6 @@ harder of the two readings.
 """
 
 from base64 import b64encode
-from collections import defaultdict
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -14,7 +13,7 @@ from typing import Any, ClassVar
 from zoneinfo import ZoneInfo
 
 from tracker.demo.exchange import Answer, Request, as_json
-from tracker.demo.facts import History, NetworkSale
+from tracker.demo.facts import History, NetworkSale, by_payment
 
 _MOST = 100  # rows on a page; the reference's largest limit is 300, and an answer says which one applied
 _BILLED_AHEAD = timedelta(days=10)  # of the day of payment
@@ -29,10 +28,7 @@ class Partnerize:
         self._caller = "Basic " + b64encode(pair.encode()).decode()
         self._publisher = keys["publisher_id"]
         self._sales = history.sales
-        self._bills: defaultdict[int, list[NetworkSale]] = defaultdict(list)
-        for sale in history.sales:
-            if sale.paid:
-                self._bills[sale.payment_id].append(sale)
+        self._bills = by_payment(history.sales)
 
     @staticmethod
     def keys(digest: str) -> dict[str, str]:
@@ -134,7 +130,7 @@ class Partnerize:
 def status_at(sale: NetworkSale, now: datetime) -> str:
     if now < sale.validated:
         return "pending"
-    return "rejected" if sale.outcome != "approved" or (sale.reversed and sale.reversed <= now) else "approved"
+    return "rejected" if sale.lost(now) else "approved"
 
 
 def _when(sale: NetworkSale, axis: str, now: datetime) -> datetime | None:
@@ -215,8 +211,7 @@ def _paid(sales: list[NetworkSale]) -> datetime:
 
 def _bill(number: int, sales: list[NetworkSale], now: datetime) -> dict[str, Any]:
     paid, currency = _paid(sales), sales[0].programme.currency
-    earned = (sale.commission if sale.amended_commission is None else sale.amended_commission for sale in sales)
-    total = sum(earned, Decimal(0))
+    total = sum((sale.amounts(paid)[1] for sale in sales), Decimal(0))
     return {
         "publisher_self_bill_id": f"10l{number}",
         "self_bill_reference": f"S-1100l99-10l{number}",

@@ -4,14 +4,13 @@ Source of the shapes and rules: docs.partnerstack.com, "Partner API" and the ref
 Payouts".
 """
 
-from collections import defaultdict
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any, ClassVar
 
 from tracker.demo.chance import unix
 from tracker.demo.exchange import Answer, Request, as_json
-from tracker.demo.facts import History, NetworkSale
+from tracker.demo.facts import History, NetworkSale, by_payment
 
 _PAGE, _LARGEST_PAGE = 10, 250
 _WITHDRAWABLE = timedelta(days=4)  # before the user withdraws it
@@ -24,10 +23,7 @@ class PartnerStack:
     def __init__(self, history: History, keys: Mapping[str, str]) -> None:
         self._key = keys["api_key"]
         self._sales = history.sales
-        self._payouts: defaultdict[int, list[NetworkSale]] = defaultdict(list)
-        for sale in self._sales:
-            if sale.payment_id:
-                self._payouts[sale.payment_id].append(sale)
+        self._payouts = by_payment(self._sales)
 
     @staticmethod
     def keys(digest: str) -> dict[str, str]:

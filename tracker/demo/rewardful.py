@@ -63,7 +63,7 @@ def state_at(sale: NetworkSale, now: datetime) -> str:
     """Once paid, a commission stays paid."""
     if sale.paid and sale.paid <= now:
         return "paid"
-    if (sale.reversed and sale.reversed <= now) or (sale.outcome != "approved" and sale.validated <= now):
+    if sale.lost(now):
         return "voided"
     return "due" if sale.validated <= now else "pending"
 
@@ -72,8 +72,7 @@ def commission(sale: NetworkSale, now: datetime, expand: set[str]) -> dict[str, 
     if sale.occurred > now:
         return None
     state = state_at(sale, now)
-    amended = sale.amended is not None and sale.amended <= now
-    left, amount = (sale.amended_sale, sale.amended_commission) if amended else (sale.sale, sale.commission)
+    left, amount = sale.amounts(now)
     voided = sale.validated if sale.outcome != "approved" else sale.reversed
     changes = (sale.validated, sale.amended, sale.reversed, sale.paid)
     row: dict[str, Any] = {

@@ -18,11 +18,11 @@ from functools import lru_cache
 from hashlib import blake2b
 from threading import Event, Lock, Thread
 from types import TracebackType
-from typing import Any, Protocol
+from typing import Any
 
 from tracker.demo.awin import PUBLISHER_ID, Awin
 from tracker.demo.cj import Cj
-from tracker.demo.exchange import Answer, Logged, Request, sanitised
+from tracker.demo.exchange import Answer, Logged, Provider, Request, sanitised
 from tracker.demo.facts import History
 from tracker.demo.faults import Fault, Faults, Trouble
 from tracker.demo.ghost import Ghost
@@ -36,14 +36,6 @@ from tracker.errors import UsageError
 _LOG_LIMIT = 100_000
 _BODY_IN_LOG = 4_000
 _history = lru_cache(maxsize=4)(tell)  # a history is only ever read, so sandboxes of one moment share it
-
-
-class Provider(Protocol):
-    def answer(self, request: Request, now: datetime) -> Answer: ...
-    def caller(self, request: Request) -> str: ...
-    def throttled(self) -> Answer: ...
-    def error_in_200(self) -> Answer: ...
-    def looping(self, request: Request, now: datetime, turn: int) -> Answer: ...
 
 
 class Sandbox:

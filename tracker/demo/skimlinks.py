@@ -131,8 +131,7 @@ def rows_of(sale: NetworkSale, now: datetime) -> list[tuple[datetime, datetime, 
     changes = [sale.occurred, *(at for at in (invoiced, sale.amended, sale.paid) if at and at <= now)]
     if cancelled and back:
         changes.append(back)
-    amended = bool(sale.amended and sale.amended <= now)
-    amounts = (sale.amended_sale, sale.amended_commission) if amended else (sale.sale, sale.commission)
+    amounts = sale.amounts(now)
     details = {
         "status": "cancelled" if cancelled else "active",
         "payment_status": "paid" if sale.paid and sale.paid <= now else "unpaid",

@@ -66,7 +66,7 @@ class Tapfiliate:
 
 
 def approved_at(sale: NetworkSale, now: datetime) -> bool | None:
-    if (sale.reversed and sale.reversed <= now) or (sale.outcome != "approved" and sale.validated <= now):
+    if sale.lost(now):
         return False
     return True if sale.validated <= now else None
 
@@ -91,12 +91,12 @@ def conversion(sales: list[NetworkSale], now: datetime) -> dict[str, Any]:
 
 
 def _commission(sale: NetworkSale, affiliate: dict[str, str], now: datetime) -> dict[str, Any]:
-    amended = sale.amended is not None and sale.amended <= now
+    value, commission = sale.amounts(now)
     paid = sale.paid is not None and sale.paid <= now
     return {
         "id": sale.id,
-        "conversion_sub_amount": sale.amended_sale if amended else sale.sale,
-        "amount": sale.amended_commission if amended else sale.commission,
+        "conversion_sub_amount": value,
+        "amount": commission,
         "commission_type": "standard",
         "approved": approved_at(sale, now),
         "affiliate": affiliate,

@@ -6,7 +6,6 @@ paid is no change of a transaction here, which is the harder of the two readings
 """
 
 from base64 import b64encode
-from collections import defaultdict
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -16,7 +15,7 @@ from zoneinfo import ZoneInfo
 
 from tracker.demo.chance import cents
 from tracker.demo.exchange import Answer, Request, as_json
-from tracker.demo.facts import History, NetworkSale
+from tracker.demo.facts import History, NetworkSale, by_payment
 
 _ZONE = ZoneInfo("Europe/Stockholm")
 _LARGEST_WINDOW, _MOST, _USUAL = 31, 100, 20  # days, rows, rows
@@ -36,10 +35,7 @@ class Tradedoubler:
         self._password = keys["password"]
         self._sales = [sale for sale in history.sales if not sale.bonus]
         self._bonuses = [sale for sale in history.sales if sale.bonus]
-        self._payments: defaultdict[int, list[NetworkSale]] = defaultdict(list)
-        for sale in self._sales:
-            if sale.paid:
-                self._payments[sale.payment_id].append(sale)
+        self._payments = by_payment(self._sales)
 
     @staticmethod
     def keys(digest: str) -> dict[str, str]:
@@ -125,7 +121,7 @@ class Tradedoubler:
             rows = [
                 _row(sale, now, code)
                 for sale in self._sales
-                if stored_at(sale) <= now and (at := _modified(sale, now) if changed else sale.occurred)
+                if stored_at(sale) <= now and (at := sale.changed(now) if changed else sale.occurred)
                 and first <= at.astimezone(_ZONE).date() <= last
             ]  # fmt: skip
             return _listed(request, rows, reportCurrencyCode=code)
@@ -149,7 +145,7 @@ class Tradedoubler:
 def status_at(sale: NetworkSale, now: datetime) -> str:
     if now < sale.validated:
         return "P"
-    return "D" if sale.outcome != "approved" or (sale.reversed and sale.reversed <= now) else "A"
+    return "D" if sale.lost(now) else "A"
 
 
 def stored_at(sale: NetworkSale) -> datetime:
@@ -157,18 +153,13 @@ def stored_at(sale: NetworkSale) -> datetime:
     return sale.occurred + timedelta(days=10 if sale.id % 20 == 0 else 0, minutes=5)
 
 
-def _modified(sale: NetworkSale, now: datetime) -> datetime | None:
-    return max((at for at in (sale.amended, sale.validated, sale.reversed) if at and at <= now), default=None)
-
-
 def in_currency(amount: Decimal, own: str, code: str) -> Decimal:
     return cents(amount * _IN_EUR[own] / _IN_EUR[code])
 
 
 def _row(sale: NetworkSale, now: datetime, code: str) -> dict[str, Any]:
-    amended = bool(sale.amended and sale.amended <= now)
-    basket, commission = (sale.amended_sale, sale.amended_commission) if amended else (sale.sale, sale.commission)
-    own, lead, modified = sale.programme.currency, sale.programme.renewal == "year", _modified(sale, now)
+    basket, commission = sale.amounts(now)
+    own, lead, modified = sale.programme.currency, sale.programme.renewal == "year", sale.changed(now)
     invoiced = sale.paid and sale.paid - _INVOICED_AHEAD <= now
     return {
         "transactionId": 30_000_000_000 + sale.id,
@@ -198,12 +189,11 @@ def _row(sale: NetworkSale, now: datetime, code: str) -> dict[str, Any]:
 
 
 def _payment(number: int, sales: list[NetworkSale], paid: datetime) -> dict[str, Any]:
-    earned = (sale.commission if sale.amended_commission is None else sale.amended_commission for sale in sales)
     return {
         "paymentId": number,
         "paymentDate": f"{paid.astimezone(UTC):%FT%T}.000+0000",
         "currencyCode": sales[0].programme.currency,
-        "paymentAmount": sum(earned, Decimal(0)),
+        "paymentAmount": sum((sale.amounts(paid)[1] for sale in sales), Decimal(0)),
         "paymentProvider": "Opus",
     }
 

@@ -111,7 +111,7 @@ class TradeTracker:
             for sale in self._sales
             if sale.occurred <= now
             and _inside(sale.occurred, *made)
-            and (judged == [None, None] or _inside(assessed_at(sale, now), *judged))
+            and (judged == [None, None] or _inside(sale.changed(now), *judged))
         ]
         page = written(found[skip : skip + limit], now)
         return _listed("getConversionTransactions", "conversionTransactions", page)
@@ -144,21 +144,10 @@ class TradeTracker:
         return _listed("getPayments", "payments", "".join(items))
 
 
-def assessed_at(sale: NetworkSale, now: datetime) -> datetime | None:
-    """The last decision about it; being paid out is none."""
-    return max((at for at in (sale.validated, sale.amended, sale.reversed) if at and at <= now), default=None)
-
-
 def status_of(sale: NetworkSale, now: datetime) -> str:
     if sale.validated > now:
         return "pending"
-    back = sale.outcome != "approved" or (sale.reversed and sale.reversed <= now)
-    return "rejected" if back else "accepted"
-
-
-def net_of(sale: NetworkSale, now: datetime) -> Decimal:
-    amended = sale.amended_commission if sale.amended and sale.amended <= now else None
-    return sale.commission if amended is None else amended
+    return "rejected" if sale.lost(now) else "accepted"
 
 
 def written(sales: list[NetworkSale], now: datetime) -> str:
@@ -166,7 +155,7 @@ def written(sales: list[NetworkSale], now: datetime) -> str:
     seen: set[int] = set()
     items = []
     for sale in sales:
-        programme, assessed = sale.programme, assessed_at(sale, now)
+        programme, assessed = sale.programme, sale.changed(now)
         campaign = f'<campaign href="#ref{programme.id}"/>'
         if programme.id not in seen:
             name = f"<ID>{programme.id}</ID><name>{escape(programme.name)}</name>"
@@ -178,7 +167,7 @@ def written(sales: list[NetworkSale], now: datetime) -> str:
             f'<item><ID>{sale.id}</ID>{campaign}<campaignProduct xsi:nil="true"/>'
             f"<reference>{escape(sale.sub_id or '')}</reference><transactionType>sale</transactionType>"
             f"<transactionStatus>{status_of(sale, now)}</transactionStatus><currency>{programme.currency}</currency>"
-            f"<commission>{net_of(sale, now)}</commission><orderAmount>{sale.sale}</orderAmount>"
+            f"<commission>{sale.amounts(now)[1]}</commission><orderAmount>{sale.sale}</orderAmount>"
             f"<registrationDate>{_written(sale.occurred)}</registrationDate>{judged}"
             f"<paidOut>{paid}</paidOut><countryCode>{sale.country}</countryCode><IP>203.0.113.7</IP></item>"
         )

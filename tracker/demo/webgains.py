@@ -76,7 +76,7 @@ def code_at(sale: NetworkSale, now: datetime) -> int:
     """The lower, the nearer to the publisher's account; 70 is cancelled."""
     if now < sale.validated:
         return 50 if now < sale.occurred + timedelta(days=14) else 60
-    if sale.outcome != "approved" or (sale.reversed and sale.reversed <= now):
+    if sale.lost(now):
         return 70
     if sale.paid and now >= sale.paid - timedelta(days=17):
         return 10 if now >= sale.paid else 20
@@ -84,8 +84,7 @@ def code_at(sale: NetworkSale, now: datetime) -> int:
 
 
 def transaction(sale: NetworkSale, now: datetime) -> dict[str, Any]:
-    amended = bool(sale.amended and sale.amended <= now)
-    basket, commission = (sale.amended_sale, sale.amended_commission) if amended else (sale.sale, sale.commission)
+    basket, commission = sale.amounts(now)
     changes = [at for at in (sale.occurred, sale.validated, sale.reversed, sale.paid) if at and at <= now]
     unit = sale.programme.currency
     return {

@@ -4,12 +4,13 @@ Nothing in such a file is run, and it names no other file. docs/custom-providers
 """
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
-from typing import get_args
+from collections.abc import Iterable, Mapping
+from typing import Any, get_args
 
 from tracker.connect.connector import Connector, Credential, Details, Discover, Kind, Option, Rate, Resource
+from tracker.connect.declared.body import BRACES, Body, texts
 from tracker.connect.declared.fields import read_condition, read_field, read_make
-from tracker.connect.declared.flow import read_auth, read_paging, read_plan
+from tracker.connect.declared.flow import parameters, read_auth, read_paging, read_plan
 from tracker.connect.declared.table import Table
 from tracker.connect.fetch import base_url
 from tracker.connect.paging import single_page
@@ -30,7 +31,7 @@ def declare(file: str, text: str) -> Connector:
         raise table.wrong(f"{min(both)} is a credential and an option.", "options")
     fillable = {name for name, one in credentials.items() if not one.secret and one.required}
     fillable |= {name for name, one in options.items() if one.required or one.default is not None}
-    braces = _Braces(fillable)
+    braces = _Braces(fillable, {*credentials, *options})
     resources = tuple(_resource(_named(one), braces) for one in table.all_of("resources").values())
     if not resources:
         raise table.wrong("resources are missing.", hint="Give at least one [resources.NAME].")
@@ -61,9 +62,9 @@ def declare(file: str, text: str) -> Connector:
         resources=resources,
     )
     table.close()
-    if connector.discover and "refresh_token" in table.inner("auth"):
+    if connector.discover and table.values["auth"].keys() & {"refresh_token", "authorization_code"}:
         raise table.wrong("asking before a connection keeps the new refresh token would lose it.", "discover")
-    if signing := {one.fills for one in connector.discover} & set(_texts(table.values["auth"])):
+    if signing := {one.fills for one in connector.discover} & set(texts(table.values["auth"])):
         raise table.wrong(f"{min(signing)} signs the request that would look it up.", "discover")
     try:
         if connector.base_url:
@@ -77,22 +78,14 @@ def declare(file: str, text: str) -> Connector:
     return connector
 
 
-def _texts(value: object) -> Iterator[str]:
-    """Every text in a value."""
-    for one in value.values() if isinstance(value, dict) else value if isinstance(value, list) else ():
-        yield from _texts(one)
-    if isinstance(value, str):
-        yield value
-
-
 class _Braces:
     """Checks texts in which {names} of options and of credentials that are no secret may stand."""
 
-    def __init__(self, known: Iterable[str]) -> None:
-        self._known = sorted(known)
+    def __init__(self, known: Iterable[str], own: set[str]) -> None:
+        self._known, self._own = sorted(known), own
 
     def text(self, table: Table, key: str, text: str, *more: str) -> str:
-        for name in re.findall(r"{(\w+)}", text):
+        for name in BRACES.findall(text):
             if name not in self._known and name not in more:
                 raise table.wrong(
                     f"{{{name}}} cannot be filled in: it must be an option with a default or a required one, or a "
@@ -115,6 +108,25 @@ class _Braces:
         for name, text in found.items():
             self.text(table.inner(key), name, text)
         return found
+
+    def asked(self, table: Table) -> dict[str, Any]:
+        """`params`, and the `body` of a POST if there is one: what `Resource` and `Discover` both take."""
+        params = self.all(table, "params")
+        if "body" not in table:
+            return {"params": params}
+        template, numbers = table.inner("body").values, table.names("numbers")
+        more = dict.fromkeys([*params, *parameters([table.values.get(key) for key in ("paging", "plan")])])
+        for text in texts(template):
+            self.text(table, "body", text, *more)
+        for name in numbers:
+            self.text(table, "numbers", f"{{{name}}}", *more)
+        named = {name for text in texts(template) for name in BRACES.findall(text)} & set(self._known)
+        filled = {name: f"{{{name}}}" for name in sorted(named - params.keys())}  # so that who asks sees what is needed
+        return {
+            "params": filled | params,
+            "method": "POST",
+            "body": Body(template, numbers, self._own - params.keys()),
+        }
 
 
 def _named(table: Table) -> Table:
@@ -193,7 +205,6 @@ def _resource(table: Table, braces: _Braces) -> Resource:
         name=str(table.at[-1]),
         path=braces.path(table, "path"),
         rows=table.get("rows", str, ""),
-        params=braces.all(table, "params"),
         carry=table.names("carry"),
         paging=read_paging(table.inner("paging")) if "paging" in table else single_page,
         plan=read_plan(table.inner("plan")),
@@ -203,8 +214,11 @@ def _resource(table: Table, braces: _Braces) -> Resource:
         details=_details(table.inner("details"), braces) if "details" in table else None,
         right=table.get("right", str, ""),
         makes=tuple(read_make(one) for one in makes),
+        **braces.asked(table),
     )
     table.close()
+    if found.body and found.details:
+        raise table.wrong("details are not asked for with a body.", "details", hint="Such a provider needs Python.")
     if not found.rows and (found.carry or found.paging.envelope):
         raise table.wrong(
             "an answer that is the list itself has nothing beside it.", hint="Say in rows where the list is."
@@ -228,7 +242,7 @@ def _apart(makes: list[Table]) -> None:
 def _details(table: Table, braces: _Braces) -> Details:
     path = table.get("path", str)
     found = Details(
-        path=braces.path(table, "path", *re.findall(r"{(\w+)}", path)),  # values of the row
+        path=braces.path(table, "path", *BRACES.findall(path)),  # values of the row
         params=braces.all(table, "params"),
         into=table.get("into", str),
         when=read_condition(table.inner("when")) if "when" in table else lambda row: True,
@@ -247,11 +261,11 @@ def _discover(
         what=table.get("what", str),
         path=braces.path(table, "path"),
         rows=table.get("rows", str, ""),
-        params=braces.all(table, "params"),
         paging=read_paging(table.inner("paging")) if "paging" in table else single_page,
         id=read_field(table.inner("id"), str),
-        title=read_field(table.inner("title"), str, nullable=True),
+        title=read_field(table.inner("title"), str, nullable=True) if "title" in table else None,
         fills=fills,
+        **braces.asked(table),
     )
     table.close()
     return found

@@ -1,7 +1,7 @@
 """Authentication, paging and sync plans in words: `paging = {cursor = "after", next = "meta.next"}`."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from datetime import datetime, timedelta
 from urllib.parse import urlsplit
 
@@ -29,6 +29,7 @@ _AUTH: dict[str, tuple[str, ...]] = {
     "basic": (),
     "client_credentials": ("client_id", "client_secret", "form"),
     "refresh_token": ("client_id", "client_secret", "refresh"),
+    "authorization_code": ("token", "client_id", "client_secret", "refresh", "scope", "params", "shown_at"),
 }
 
 
@@ -45,6 +46,9 @@ def read_auth(table: Table, credentials: Mapping[str, Credential]) -> Scheme:
 
     def credential(key: str) -> str:
         return named(table.get(key, str), key)
+
+    def secret() -> str | None:
+        return credential("client_secret") if "client_secret" in table else None
 
     word = table.word(_AUTH)
     match word:
@@ -71,10 +75,20 @@ def read_auth(table: Table, credentials: Mapping[str, Credential]) -> Scheme:
             scheme = auth.client_credentials(
                 _address(table, "client_credentials"), credential("client_id"), credential("client_secret"), **form
             )
-        case _:
-            secret = credential("client_secret") if "client_secret" in table else None
+        case "refresh_token":
             scheme = auth.refresh_token(
-                _address(table, "refresh_token"), credential("client_id"), secret, credential("refresh")
+                _address(table, "refresh_token"), credential("client_id"), secret(), credential("refresh")
+            )
+        case _:
+            scheme = auth.authorization_code(
+                _address(table, "authorization_code"),
+                _address(table, "token"),
+                credential("client_id"),
+                secret(),
+                credential("refresh"),
+                scope=table.get("scope", str, ""),
+                params=table.pairs("params"),
+                shown_at=_address(table, "shown_at") if "shown_at" in table else "",
             )
     table.close()
     return scheme
@@ -304,3 +318,22 @@ def _duration(table: Table, key: str, default: timedelta | None = None) -> timed
 
 #: Every word with the keys that may stand beside it.
 WORDS = {**_AUTH, **_PAGING, **_PLANS}
+#: Keys whose value is the name of a parameter.
+_NAMING = {"page_number", "offset", "cursor", "since", "until", "updated_since", "created_since", "replace_window"}
+_NAMING |= {"per_payout", "param"}
+
+
+def parameters(values: object) -> Iterator[str]:
+    """The parameters that paging or a plan ask with, from what the file says of either."""
+    if isinstance(values, list):
+        for one in values:
+            yield from parameters(one)
+    for key, value in values.items() if isinstance(values, dict) else ():
+        if key in _NAMING and isinstance(value, str):
+            yield value
+        elif key == "size":
+            yield value[0]
+        elif key == "params":
+            yield from value
+        else:
+            yield from parameters(value)

@@ -15,6 +15,7 @@ from fastapi.responses import Response
 from tracker import connections, discover, trial
 from tracker.accounts import Visitor
 from tracker.connect import catalog
+from tracker.connect.auth import Login
 from tracker.connect.connector import Connector
 from tracker.connections import Deps
 from tracker.discover import Seen
@@ -25,6 +26,7 @@ from tracker.store import reads_connections
 from tracker.store.database import reading
 from tracker.tending import TITLE_MAX
 from tracker.trial import Trial
+from tracker.web.pages import authorizing
 from tracker.web.pages.connected import capital, intervals, tile
 from tracker.web.site import NotThere, Owner, OwnForm, deps_of, go, note, show, site_of, speech
 
@@ -118,6 +120,12 @@ class Draft(msgspec.Struct, kw_only=True):
             tokens=held.tokens if same else {},
         )
 
+    def keep(self, connector: Connector, tokens: dict[str, str]) -> None:
+        """What a trial or a login brought: a new refresh token takes the place of the one that it used up."""
+        self.tokens, login = tokens, connector.auth.login
+        if login and tokens.get("refresh_token"):
+            self.credentials[login.fills] = tokens["refresh_token"]
+
     def forget(self, connector: Connector) -> None:
         """Drop the secrets: they are no good."""
         self.credentials = {name: one for name, one in self.credentials.items() if name not in _secret(connector)}
@@ -149,9 +157,14 @@ def ask(request: Request, visitor: Owner, provider: str) -> Response:
 @router.post("/connections/add/{provider}", dependencies=[OwnForm])
 def connect(request: Request, visitor: Owner, provider: str, typed: Fields) -> Response:
     connector = _connector(provider)
-    deps, owner = deps_of(request), _owner(visitor, provider)
-    draft = Draft.of(deps, connector, typed, owner)
-    do, found = typed.get("do", "connect"), Trial()
+    draft = Draft.of(deps_of(request), connector, typed, _owner(visitor, provider))
+    return _attempt(request, visitor, provider, connector, draft, typed.get("do", "connect"))
+
+
+def _attempt(
+    request: Request, visitor: Visitor, provider: str, connector: Connector, draft: Draft, do: str
+) -> Response:
+    deps, owner, found = deps_of(request), _owner(visitor, provider), Trial()
     more: dict[str, Any] = {}
     try:
         if do == "find" or any(not draft.credentials.get(name) for name in _found_by(connector)):
@@ -161,9 +174,13 @@ def connect(request: Request, visitor: Owner, provider: str, typed: Fields) -> R
         wanted = _wanted(deps, connector, draft)
         with reading(deps.engine) as conn:
             connections.check_slug(conn, wanted["slug"])
+        login = connector.auth.login
+        if login and not draft.credentials.get(login.fills):
+            connections.check(connector, {**draft.credentials, login.fills: "-"}, draft.options)
+            return _log_in(request, visitor, provider, connector, login, draft)
         if do != "anyway":
-            found = trial.before(brief(deps), provider, draft.credentials, draft.options)
-            draft.tokens = found.tokens
+            found = trial.before(brief(deps), provider, draft.credentials, draft.options, draft.tokens)
+            draft.keep(connector, found.tokens)
         if isinstance(found.trouble, AuthRejected):
             draft.forget(connector)
         if found.trouble or not all(one.readable for one in found.tried):
@@ -180,6 +197,19 @@ def connect(request: Request, visitor: Owner, provider: str, typed: Fields) -> R
     site_of(request).wake()
     note(request, visitor, "connection added", row.slug)
     return go(f"/connections/{row.slug}", _said(request, found))
+
+
+def _log_in(
+    request: Request, visitor: Visitor, provider: str, connector: Connector, login: Login, draft: Draft
+) -> Response:
+    """Have the user log in at the provider; what that brings is tried like keys that were typed in."""
+
+    def then(request: Request, tokens: dict[str, str]) -> Response:
+        draft.keep(connector, tokens)
+        return _attempt(request, visitor, provider, connector, draft, "connect")
+
+    deps = brief(deps_of(request))
+    return authorizing.ask(request, visitor, provider, login, draft.credentials, draft.options, deps, then)
 
 
 def _found_by(connector: Connector) -> list[str]:
@@ -201,7 +231,8 @@ def _said(request: Request, found: Trial) -> str:
     w = speech(request)
     if not found.tried:
         return w._("Connected. It is read as soon as the provider can be reached.")
-    return w._("Connected. Your key opens %(names)s.", names=w.listed(one.resource for one in found.tried))
+    names = (w._(one.resource.replace("_", " ").replace("-", " ")) for one in found.tried)
+    return w._("Connected. Your key opens %(names)s.", names=w.listed(names))
 
 
 def _connector(provider: str) -> Connector:
@@ -256,6 +287,8 @@ def _form(
         "kept": draft.credentials.keys(),
         "options": own,
         "found_by": _found_by(connector),
+        "login": connector.auth.login,
+        "redirect": authorizing.address(request, provider),
         "streams": streams,
         "intervals": intervals(w),
         "backfill": deps.settings.backfill_from(deps.now().date()),
