@@ -14,7 +14,7 @@ from unicodedata import east_asian_width
 from css_inline import CSSInliner
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from tracker.letters import document, english
+from tracker.letters import document, words
 from tracker.summary import MonthlySummary
 
 #: The width of the plain text. RFC 5322 advises at most 78 characters a line; quoting marks need some of them.
@@ -25,22 +25,39 @@ _NAME = 8  # the narrowest first column of a table
 _CONTROL = re.compile(r"[\x00-\x09\x0b-\x1f\x7f-\x9f]")
 
 
+#: The name that a mail program shows beside the sender's address, in English.
+SENDER = "Income tracker"
+
+
 @dataclass(frozen=True, slots=True)
 class Letter:
+    """`language` is that of its words, `sender` the name that stands beside the sender's address."""
+
     subject: str
     text: str
     html: str
+    language: str = "en"
+    sender: str = SENDER
 
 
 def write(summary: MonthlySummary, *, late: bool = False) -> Letter:
-    """The letter about a month. `late`: it could not be sent when it was due, and says so."""
-    told = english.document(summary, late=late)
+    """The letter about a month, in the language of the summary's locale.
+
+    `late`: it could not be sent when it was due, and says so.
+    """
+    told = words.document(summary, late=late)
     names = {"letter": told, "wrapped": wrapped, "laid_out": laid_out, "kind": kind}
     text, html = (
         _CONTROL.sub(" ", _environment(escaping=escaping).get_template(name).render(names))
         for name, escaping in (("letter.txt.j2", False), ("letter.html.j2", True))
     )
-    return Letter(subject=told.subject, text=text, html=CSSInliner(load_remote_stylesheets=False).inline(html))
+    return Letter(
+        subject=told.subject,
+        text=text,
+        html=CSSInliner(load_remote_stylesheets=False).inline(html),
+        language=told.language,
+        sender=told.sender,
+    )
 
 
 @lru_cache

@@ -40,8 +40,6 @@ TALK_MAX_S = 20 * 60
 #: A server that looks through a mail before it takes it may need ten times as long as otherwise (RFC 5321, 4.5.3.2).
 PATIENCE = 10
 GOODBYE_S = 5
-#: Where the name comes from that a mail program shows beside the sender's address.
-SENDER = "Income tracker"
 
 _WHERE = "Check TRACKER_SMTP_HOST and TRACKER_SMTP_PORT."
 _TOO_LARGE = "Use a mail server that takes larger mails."
@@ -85,12 +83,10 @@ _PLAIN = _MailPolicy(linesep="\r\n")
 _BEYOND_ASCII = _PLAIN.clone(utf8=True)
 
 
-def compose(
-    letter: "Letter", *, sender: str, recipient: str, message_id: str, date: datetime, language: str = "en"
-) -> EmailMessage:
+def compose(letter: "Letter", *, sender: str, recipient: str, message_id: str, date: datetime) -> EmailMessage:
     """The mail, as text and as HTML. Addresses are bare; `message_id` has its angle brackets; `date` is aware."""
     message = EmailMessage(policy=_PLAIN)
-    message["From"] = _address(SENDER, sender)
+    message["From"] = _address(letter.sender, sender)
     message["To"] = _address("", recipient)
     message["Subject"] = " ".join(letter.subject.split())
     message["Date"] = format_datetime(date)
@@ -100,7 +96,7 @@ def compose(
     message["Auto-Submitted"] = "auto-generated"
     message.set_content(letter.text, cte="quoted-printable")
     message.add_alternative(letter.html, subtype="html", cte="quoted-printable")
-    message["Content-Language"] = language  # at the end, because what is called Content goes into the first part
+    message["Content-Language"] = letter.language  # at the end, because what is called Content goes into the first part
     # The same letter is the same bytes. "=_" cannot stand in quoted-printable text, so no line there ends a part.
     message.set_boundary("=_" + sha256(message_id.encode()).hexdigest()[:32])
     return message

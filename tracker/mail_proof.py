@@ -5,8 +5,9 @@ from html import escape
 from secrets import token_hex
 
 from tracker import mail
+from tracker.catalogues import catalogue
 from tracker.errors import ConfigError
-from tracker.letter import Letter
+from tracker.letter import SENDER, Letter
 from tracker.settings import Settings
 
 
@@ -15,7 +16,13 @@ def send_proof(settings: Settings, now: datetime, subject: str, text: str, langu
     if lacking := mail.lacking(settings):
         raise ConfigError(f"no mail can be sent without {', '.join(lacking)}.", hint="Fill in what is missing.")
     sender = settings.letter_from or ""
-    letter = Letter(subject=subject, text=text + "\n", html=f"<!doctype html><p>{escape(text)}</p>\n")
+    letter = Letter(
+        subject=subject,
+        text=text + "\n",
+        html=f'<!doctype html><html lang="{language}"><title>{escape(subject)}</title><p>{escape(text)}</p></html>\n',
+        language=language,
+        sender=str(catalogue("letters", language).get(SENDER, SENDER)),
+    )
     for recipient in settings.letter_to:
         message = mail.compose(
             letter,
@@ -23,7 +30,6 @@ def send_proof(settings: Settings, now: datetime, subject: str, text: str, langu
             recipient=recipient,
             message_id=f"<proof-{token_hex(8)}@{sender.rpartition('@')[2]}>",
             date=now.astimezone(settings.zone),
-            language=language,
         )
         mail.send(message, settings)
     return settings.letter_to

@@ -54,6 +54,8 @@ class Section:
 
 @dataclass(frozen=True, slots=True)
 class Document:
+    language: str  # "de"
+    sender: str  # as a mail program names who wrote it
     subject: str
     title: str
     opening: Sequence[Paragraph]

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from tracker.figures.comparison import StreamIncome, portion, together
 from tracker.figures.mrr import Move
 from tracker.letters.document import Bar, Command, Paragraph, Part, Row, Table
-from tracker.letters.written import Written, listed
+from tracker.letters.written import Written
 from tracker.summary import MonthlySummary
 
 #: Lines of a table; a publisher may have hundreds of streams. The smallest are told together.
@@ -15,56 +15,91 @@ STREAMS = 15
 def by_stream(s: MonthlySummary, w: Written) -> Iterator[Part]:
     if s.streams:
         yield from _bar(s, w)
-        rows = [*_lines(s, w), ("Total", s.total)]
+        rows = [*_lines(s, w), (w._("Total"), s.total)]
+        other = w._("One-off") if _only_one_off(s) else w._("Other")
         yield Table(
-            f"Income in {w.this_month}, in {s.currency}",
-            ["Stream", "Recurring", _other(s).capitalize(), "Total"],
+            w._("Income in %(month)s, in %(currency)s", month=w.this_month, currency=s.currency),
+            [w._("Stream"), w._("Recurring"), other, w._("Total")],
             [
                 Row([name, *(w.amount(f.amount) for f in (line.recurring, line.other, line.total))], line is s.total)
                 for name, line in rows
             ],
         )
         yield from _parts_of_other(s, w)
-    if s.waiting or s.estimated:
-        parts = [f"{w.money(s.waiting)} is not approved yet"] if s.waiting else []
-        parts += [f"{w.money(s.estimated)} is only estimated by the provider"] if s.estimated else []
-        yield Paragraph(f"Also earned in {w.month}, but in no total: {listed(parts)}.", faint=True)
-    if s.costs:
-        told = [f"{w.money(-one.amount, one.currency)} ({w.several(one.earnings, 'commission')})" for one in s.costs]
-        yield Paragraph(
-            f"You owe or have paid {listed(told)} to the affiliates of your own programme for {w.month}: a cost, in no "
-            "total."
-        )
+    yield from _in_no_total(s, w)
     if s.unconverted:
-        left_out = w.unconverted(s.unconverted)
-        yield Paragraph(f"Not in these figures, because no rate to {s.currency} is known: {left_out}. Set one with:")
+        yield Paragraph(
+            w._(
+                "Not in these figures, because no rate to %(currency)s is known: %(sums)s. Set one with:",
+                currency=s.currency,
+                sums=w.unconverted(s.unconverted),
+            )
+        )
         yield Command("tracker rates set CURRENCY DAY RATE")
 
 
+def _only_one_off(s: MonthlySummary) -> bool:
+    return not (s.total.instalment or s.total.variable)
+
+
 def _bar(s: MonthlySummary, w: Written) -> Iterator[Part]:
-    recurring, other = s.total.recurring.amount, s.total.other.amount
+    recurring, other = s.total.recurring.amount, w.money(s.total.other.amount)
     share = portion(recurring, s.total.total.amount)
     if share is not None and 0 <= share <= 1:
-        yield Bar(round(share * 100), f"{w.money(recurring)} recurring", f"{w.money(other)} {_other(s)}")
+        rest = w._("%(amount)s one-off", amount=other) if _only_one_off(s) else w._("%(amount)s other", amount=other)
+        yield Bar(round(share * 100), w._("%(amount)s recurring", amount=w.money(recurring)), rest)
 
 
 def _lines(s: MonthlySummary, w: Written) -> list[tuple[str, StreamIncome]]:
     shown = STREAMS if len(s.streams) <= STREAMS else STREAMS - 1
-    lines = [(one.stream or "without a name", one) for one in s.streams[:shown]]
+    lines = [(one.stream or w._("without a name"), one) for one in s.streams[:shown]]
     if rest := s.streams[shown:]:
-        lines.append((f"{w.count(len(rest))} more streams", together(rest)))
+        lines.append((w.n("%(count)s more stream", "%(count)s more streams", len(rest)), together(rest)))
     return lines
 
 
-def _other(s: MonthlySummary) -> str:
-    return "other" if s.total.instalment or s.total.variable else "one-off"
-
-
 def _parts_of_other(s: MonthlySummary, w: Written) -> Iterator[Part]:
-    if _other(s) == "other":
-        kinds = {"one-off": s.total.one_off, "instalments": s.total.instalment, "ads and royalties": s.total.variable}
-        told = listed(f"{w.money(amount)} {name}" for name, amount in kinds.items() if amount)
-        yield Paragraph(f"Other is all that does not recur: {told}.", faint=True)
+    if _only_one_off(s):
+        return
+    told = []
+    if s.total.one_off:
+        told.append(w._("%(amount)s one-off", amount=w.money(s.total.one_off)))
+    if s.total.instalment:
+        told.append(w._("%(amount)s instalments", amount=w.money(s.total.instalment)))
+    if s.total.variable:
+        told.append(w._("%(amount)s ads and royalties", amount=w.money(s.total.variable)))
+    yield Paragraph(w._("Other is all that does not recur: %(parts)s.", parts=w.listed(told)), faint=True)
+
+
+def _in_no_total(s: MonthlySummary, w: Written) -> Iterator[Part]:
+    told = []
+    if s.waiting:
+        told.append(w._("%(amount)s is not approved yet", amount=w.money(s.waiting)))
+    if s.estimated:
+        told.append(w._("%(amount)s is only estimated by the provider", amount=w.money(s.estimated)))
+    if told:
+        parts = w.listed(told)
+        yield Paragraph(
+            w._("Also earned in %(month)s, but in no total: %(parts)s.", month=w.month, parts=parts), faint=True
+        )
+    if s.costs:
+        sums = w.listed(
+            w.n(
+                "%(amount)s (%(count)s commission)",
+                "%(amount)s (%(count)s commissions)",
+                one.earnings,
+                amount=w.money(-one.amount, one.currency),
+            )
+            for one in s.costs
+        )
+        yield Paragraph(
+            w._(
+                "You owe or have paid %(sums)s to the affiliates of your own programme for %(month)s: a cost, in no "
+                "total.",
+                sums=sums,
+                month=w.month,
+            )
+        )
 
 
 # --- against other months ---
@@ -77,26 +112,30 @@ def compared(s: MonthlySummary, w: Written) -> Iterator[Part]:
     befores = [one for one in (s.last_month, s.last_year) if one.known]
     if befores:
         figures = [(name, line.total) for name, line in _lines(s, w)]
-        figures += [("All recurring", s.total.recurring), (f"All {_other(s)}", s.total.other)]
+        other = w._("All one-off") if _only_one_off(s) else w._("All other")
+        figures += [(w._("All recurring"), s.total.recurring), (other, s.total.other)]
         rows = [
             Row([name, *(w.change(figure.against(before is s.last_year)) for before in befores)])
             for name, figure in figures
         ]
         whole = [w.change(s.total.total.against(before is s.last_year)) for before in befores]
         yield Table(
-            f"How much more or less {w.month} was, in {s.currency}",
-            ["Stream", *(f"than {w.short_month(one.month)}" for one in befores)],
-            [*rows, Row(["Total", *whole], strong=True)],
+            w._("How much more or less %(month)s was, in %(currency)s", month=w.month, currency=s.currency),
+            [w._("Stream"), *(w._("than %(month)s", month=w.short_month(one.month)) for one in befores)],
+            [*rows, Row([w._("Total"), *whole], strong=True)],
         )
     if any(one.missing for one in befores):
-        yield Paragraph("No data: nothing is known of the stream so early, and the totals are without it.", faint=True)
+        yield Paragraph(
+            w._("No data: nothing is known of the stream so early, and the totals are without it."), faint=True
+        )
     for one in (s.last_month, s.last_year):
         month = w.month_named(one.month)
         if not one.known:
-            yield Paragraph(f"Your ledger does not reach back to {month}.", faint=True)
+            yield Paragraph(w._("Your ledger does not reach back to %(month)s.", month=month), faint=True)
         if one.unconverted:
+            sums = w.unconverted(one.unconverted)
             yield Paragraph(
-                f"In {month} without a rate, and so left out: {w.unconverted(one.unconverted)}.", faint=True
+                w._("In %(month)s without a rate, and so left out: %(sums)s.", month=month, sums=sums), faint=True
             )
 
 
@@ -106,21 +145,33 @@ def compared(s: MonthlySummary, w: Written) -> Iterator[Part]:
 def mrr(s: MonthlySummary, w: Written) -> Iterator[Part]:
     if s.mrr is None:
         return
-    balance, moves = s.mrr.balance, s.mrr.movements
-    when = f"At the end of {w.month}" if s.over else "Now"
-    yield Paragraph(
-        f"{when}: {w.money(balance.total)} a month from {w.several(balance.customers, 'customer')} (MRR). That is the "
-        "price of all subscriptions for one month, which is not what came in."
-    )
+    balance, moves, total = s.mrr.balance, s.mrr.movements, w.money(s.mrr.balance.total)
+    if s.over:
+        told = w.n(
+            "At the end of %(month)s: %(amount)s a month from %(count)s customer (MRR).",
+            "At the end of %(month)s: %(amount)s a month from %(count)s customers (MRR).",
+            balance.customers,
+            month=w.month,
+            amount=total,
+        )
+    else:
+        told = w.n(
+            "Now: %(amount)s a month from %(count)s customer (MRR).",
+            "Now: %(amount)s a month from %(count)s customers (MRR).",
+            balance.customers,
+            amount=total,
+        )
+    meaning = w._("That is the price of all subscriptions for one month, which is not what came in.")
+    yield Paragraph(f"{told} {meaning}")
     lines = (
-        ("At the start", moves.start, None),
-        ("New", moves.new, Move.NEW),
-        ("Upgraded", moves.expansion, Move.EXPANSION),
-        ("Came back", moves.reactivation, Move.REACTIVATION),
-        ("Downgraded", -moves.contraction, Move.CONTRACTION),
-        ("Left", -moves.churn, Move.CHURN),
-        ("Exchange rates", moves.fx, None),
-        ("At the end" if s.over else "Now", moves.end, None),
+        (w._("At the start"), moves.start, None),
+        (w._("New"), moves.new, Move.NEW),
+        (w._("Upgraded"), moves.expansion, Move.EXPANSION),
+        (w._("Came back"), moves.reactivation, Move.REACTIVATION),
+        (w._("Downgraded"), -moves.contraction, Move.CONTRACTION),
+        (w._("Left"), -moves.churn, Move.CHURN),
+        (w._("Exchange rates"), moves.fx, None),
+        (w._("At the end") if s.over else w._("Now"), moves.end, None),
     )
     customers = {0: moves.customers_at_start, len(lines) - 1: moves.customers_at_end}
     rows = []
@@ -129,6 +180,10 @@ def mrr(s: MonthlySummary, w: Written) -> Iterator[Part]:
         if index in customers or w.rounded(amount):
             cells = [name, "" if count is None else w.count(count), w.amount(amount)]
             rows.append(Row(cells, strong=index == len(lines) - 1))
-    yield Table(f"How it moved in {w.this_month}, in {s.currency}", ["", "Customers", "A month"], rows)
+    caption = w._("How it moved in %(month)s, in %(currency)s", month=w.this_month, currency=s.currency)
+    yield Table(caption, ["", w._("Customers"), w._("A month")], rows)
     if left_out := sorted({*balance.unconverted, *moves.unconverted}):
-        yield Paragraph(f"Subscriptions in {listed(left_out)} are not in it: no rate is known.", faint=True)
+        yield Paragraph(
+            w._("Subscriptions in %(currencies)s are not in it: no rate is known.", currencies=w.listed(left_out)),
+            faint=True,
+        )

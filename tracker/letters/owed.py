@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from decimal import Decimal
 
 from tracker.letters.document import Paragraph, Part, Row, Table
-from tracker.letters.written import Written, listed
+from tracker.letters.written import Written
 from tracker.summary import Loss, Losses, MonthlySummary, Payouts, Sum
 
 #: Rows of a table.
@@ -15,8 +15,8 @@ def pending(s: MonthlySummary, w: Written) -> Iterator[Part]:
     if not s.pending:
         return
     yield Table(
-        f"Not approved yet on {w.day(s.made_at)}, from all months, in no total",
-        ["At", "Earnings", "Oldest from", "Amount"],
+        w._("Not approved yet on %(day)s, from all months, in no total", day=w.day(s.made_at)),
+        [w._("At"), w._("Earnings"), w._("Oldest from"), w._("Amount")],
         [
             Row([one.title, w.count(count), w.short_month(one.oldest), amount])
             for one in s.pending[:ROWS]
@@ -24,61 +24,96 @@ def pending(s: MonthlySummary, w: Written) -> Iterator[Part]:
         ],
     )
     if rest := s.pending[ROWS:]:
-        amount = sum((one.sum.amount for one in rest), Decimal(0))
-        yield Paragraph(f"And {w.money(amount)} at {w.several(len(rest), 'more connection')}.", faint=True)
+        yield Paragraph(
+            w.n(
+                "And %(amount)s at %(count)s more connection.",
+                "And %(amount)s at %(count)s more connections.",
+                len(rest),
+                amount=w.money(sum((one.sum.amount for one in rest), Decimal(0))),
+            ),
+            faint=True,
+        )
 
 
 # --- taken back ---
 
 
 def losses(s: MonthlySummary, w: Written) -> Iterator[Part]:
-    lost = s.losses
-    since = f"Since the last letter on {w.day(lost.since)}" if lost.since_letter else f"Since {w.day(lost.since)}"
-    if not lost.largest:
-        if not s.empty:
-            yield Paragraph(f"{since}, nothing was declined or reversed.")
-    else:
-        told = [f"{_counted(sum_, w)} {word}" for sum_, word in _words(lost.declined, lost.reversed)]
-        yield Paragraph(f"{since}, {listed(told)}.")
-        yield Paragraph(" ".join(_meaning(lost)), faint=True)
-        whole = _number(lost.declined) + _number(lost.reversed) == len(lost.largest)
-        yield Table(
-            f"{'One by one' if whole else 'The largest of them'}, with the provider's own word where it has one",
-            ["What", "Status", "Earned", "Amount"],
-            [
-                Row(
-                    [
-                        _loss(one),
-                        (one.status, one.said or ""),
-                        w.short_day(one.earned_at),
-                        w.money(one.amount, one.currency),
-                    ]
-                )
-                for one in lost.largest
-            ],
-        )
+    lost, day = s.losses, w.day(s.losses.since)
+    if lost.largest:
+        told = w.listed(_lost(lost, w))
+        if lost.since_letter:
+            yield Paragraph(w._("Since the last letter on %(day)s, %(losses)s.", day=day, losses=told))
+        else:
+            yield Paragraph(w._("Since %(day)s, %(losses)s.", day=day, losses=told))
+        yield Paragraph(" ".join(_meaning(lost, w)), faint=True)
+        yield _largest(lost, w)
+    elif not s.empty and lost.since_letter:
+        yield Paragraph(w._("Since the last letter on %(day)s, nothing was declined or reversed.", day=day))
+    elif not s.empty:
+        yield Paragraph(w._("Since %(day)s, nothing was declined or reversed.", day=day))
     if lost.corrections:
-        told = [
-            f"{w.several(count, kind)} ({amount})"
+        told = w.listed(
+            _correction(kind, count, amount, w)
             for kind, sum_ in lost.corrections.items()
             for count, amount in w.sums(sum_)
-        ]
-        yield Paragraph(f"Already in the income of {w.this_month}: {listed(told)}.")
+        )
+        yield Paragraph(w._("Already in the income of %(month)s: %(sums)s.", month=w.this_month, sums=told))
 
 
-def _words(declined: Sum, reversed_: Sum) -> Iterator[tuple[Sum, str]]:
-    for sum_, word in ((declined, "declined"), (reversed_, "reversed")):
-        if _number(sum_):
-            yield sum_, f"{'was' if _number(sum_) == 1 else 'were'} {word}"
+def _lost(lost: Losses, w: Written) -> Iterator[str]:
+    """ "3 earnings (€20.00 and KES 500.00) were declined"."""
+    if number := _number(lost.declined):
+        yield w.n(
+            "%(count)s earning (%(amounts)s) was declined",
+            "%(count)s earnings (%(amounts)s) were declined",
+            number,
+            amounts=_amounts(lost.declined, w),
+        )
+    if number := _number(lost.reversed):
+        yield w.n(
+            "%(count)s earning (%(amounts)s) was reversed",
+            "%(count)s earnings (%(amounts)s) were reversed",
+            number,
+            amounts=_amounts(lost.reversed, w),
+        )
 
 
-def _counted(sum_: Sum, w: Written) -> str:
-    """ "3 earnings (€20.00 and KES 500.00)"."""
-    return f"{w.several(_number(sum_), 'earning')} ({listed(amount for _, amount in w.sums(sum_))})"
+def _amounts(sum_: Sum, w: Written) -> str:
+    return w.listed(amount for _, amount in w.sums(sum_))
 
 
 def _number(sum_: Sum) -> int:
     return sum_.earnings + sum(one.earnings for one in sum_.unconverted)
+
+
+def _meaning(lost: Losses, w: Written) -> Iterator[str]:
+    if _number(lost.declined):
+        yield w._("Declined: refused before approval, so no total ever had it.")
+    if _number(lost.reversed):
+        yield w._("Reversed: taken back after approval, so the month that it was earned in has become smaller.")
+
+
+def _largest(lost: Losses, w: Written) -> Table:
+    if _number(lost.declined) + _number(lost.reversed) == len(lost.largest):
+        caption = w._("One by one, with the provider's own word where it has one")
+    else:
+        caption = w._("The largest of them, with the provider's own word where it has one")
+    return Table(
+        caption,
+        [w._("What"), w._("Status"), w._("Earned"), w._("Amount")],
+        [
+            Row(
+                [
+                    _loss(one),
+                    (_status(one, w), one.said or ""),
+                    w.short_day(one.earned_at),
+                    w.money(one.amount, one.currency),
+                ]
+            )
+            for one in lost.largest
+        ],
+    )
 
 
 def _loss(loss: Loss) -> str:
@@ -86,11 +121,16 @@ def _loss(loss: Loss) -> str:
     return f"{what}, {loss.title}" if what else loss.title
 
 
-def _meaning(lost: Losses) -> Iterator[str]:
-    if _number(lost.declined):
-        yield "Declined: refused before approval, so no total ever had it."
-    if _number(lost.reversed):
-        yield "Reversed: taken back after approval, so the month that it was earned in has become smaller."
+def _status(loss: Loss, w: Written) -> str:
+    return w._("declined") if loss.status == "declined" else w._("reversed")
+
+
+def _correction(kind: str, count: int, amount: str, w: Written) -> str:
+    if kind == "refund":
+        return w.n("%(count)s refund (%(amount)s)", "%(count)s refunds (%(amount)s)", count, amount=amount)
+    if kind == "chargeback":
+        return w.n("%(count)s chargeback (%(amount)s)", "%(count)s chargebacks (%(amount)s)", count, amount=amount)
+    return w.n("%(count)s adjustment (%(amount)s)", "%(count)s adjustments (%(amount)s)", count, amount=amount)
 
 
 # --- payouts ---
@@ -98,17 +138,19 @@ def _meaning(lost: Losses) -> Iterator[str]:
 
 def payouts(s: MonthlySummary, w: Written) -> Iterator[Part]:
     if not s.received and not s.empty:
-        yield Paragraph(f"No payout is known to have arrived in {w.this_month}.")
+        yield Paragraph(w._("No payout is known to have arrived in %(month)s.", month=w.this_month))
     if s.received:
-        yield _payouts(f"Arrived in {w.this_month}", "Last on", s.received, w)
+        yield _payouts(w._("Arrived in %(month)s", month=w.this_month), w._("Last on"), s.received, w)
     if s.failed:
-        yield _payouts("Failed: look at the provider's own site", "Last on", s.failed, w)
+        yield _payouts(w._("Failed: look at the provider's own site"), w._("Last on"), s.failed, w)
     if s.under_way:
-        yield _payouts(f"Announced or on the way on {w.day(s.made_at)}", "Due by", s.under_way, w)
-    if s.received or s.failed or s.under_way:
-        estimated = any(one.estimated for one in (*s.received, *s.failed, *s.under_way))
-        more = " Estimated ones were put together from the earnings that name them." if estimated else ""
-        yield Paragraph(f"Payouts settle what was earned before; they are not income.{more}", faint=True)
+        caption = w._("Announced or on the way on %(day)s", day=w.day(s.made_at))
+        yield _payouts(caption, w._("Due by"), s.under_way, w)
+    if every := (*s.received, *s.failed, *s.under_way):
+        told = [w._("Payouts settle what was earned before; they are not income.")]
+        if any(one.estimated for one in every):
+            told.append(w._("Estimated ones were put together from the earnings that name them."))
+        yield Paragraph(" ".join(told), faint=True)
 
 
 def _payouts(caption: str, when: str, found: tuple[Payouts, ...], w: Written) -> Table:
@@ -116,7 +158,7 @@ def _payouts(caption: str, when: str, found: tuple[Payouts, ...], w: Written) ->
     rows = [
         Row(
             [
-                f"{one.title}, estimated" if one.estimated else one.title,
+                w._("%(name)s, estimated", name=one.title) if one.estimated else one.title,
                 w.count(one.payouts),
                 w.short_day(one.last),
                 w.money(one.amount, one.currency),
@@ -125,9 +167,11 @@ def _payouts(caption: str, when: str, found: tuple[Payouts, ...], w: Written) ->
         for one in shown
     ]
     if rest := found[len(shown) :]:
-        rows.append(
-            Row(
-                [f"{w.count(len(rest))} more lines: tracker payouts", w.count(sum(one.payouts for one in rest)), "", ""]
-            )
+        more = w.n(
+            "%(count)s more line: %(command)s",
+            "%(count)s more lines: %(command)s",
+            len(rest),
+            command="tracker payouts",
         )
-    return Table(caption, ["From", "Payouts", when, "Amount"], rows)
+        rows.append(Row([more, w.count(sum(one.payouts for one in rest)), "", ""]))
+    return Table(caption, [w._("From"), w._("Payouts"), when, w._("Amount")], rows)

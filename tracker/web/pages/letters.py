@@ -1,5 +1,7 @@
 """Pages about letters: any month as it would arrive, who got it, and sending it."""
 
+from datetime import datetime
+from functools import partial
 from typing import Any
 
 from fastapi import APIRouter, Request
@@ -27,7 +29,8 @@ _FRAMED = {
 @router.get("/letters")
 def page(request: Request, visitor: User) -> Response:
     deps = deps_of(request)
-    running = month_of(deps.now(), deps.settings.zone)
+    now = deps.now()
+    running = month_of(now, deps.settings.zone)
     with reading(deps.engine) as conn:
         first = reads_deliveries.first_month(conn)
         sent = reads_deliveries.deliveries(conn, delivery.LETTER)
@@ -41,8 +44,9 @@ def page(request: Request, visitor: User) -> Response:
         "to": deps.settings.letter_to,
         "next_at": delivery.due_at(following(running, -1), deps.settings),
         "due_at": delivery.due_at(running, deps.settings),
-        "now": deps.now(),
-        "state": state,
+        "now": now,
+        "state": partial(state, now=now),
+        "doubtful": [(parse(row.period), row) for row in sent if _is_news(row, now) and state(row, now) == "in doubt"],
     }
     return show(request, "letters/list.html.j2", values)
 
@@ -58,23 +62,25 @@ def single(request: Request, visitor: User, period: str) -> Response:
         "period": period,
         "before": label(following(month, -1)),
         "after": label(following(month)) if month < month_of(deps.now(), deps.settings.zone) else None,
-        "subject": letter.write(summary).subject,
+        "written": letter.write(summary),
         "over": summary.over,
         "rows": rows,
         "lacking": mail.lacking(deps.settings),
-        "state": state,
+        "state": partial(state, now=deps.now()),
     }
     return show(request, "letters/letter.html.j2", values)
 
 
 @router.get("/letters/{period}/preview")
 def preview(request: Request, visitor: User, period: str) -> Response:
-    return HTMLResponse(letter.write(_summary(deps_of(request), period)[1]).html, headers=_FRAMED)
+    written = letter.write(_summary(deps_of(request), period)[1])
+    return HTMLResponse(written.html, headers={**_FRAMED, "Content-Language": written.language})
 
 
 @router.get("/letters/{period}/text")
 def text(request: Request, visitor: User, period: str) -> Response:
-    return PlainTextResponse(letter.write(_summary(deps_of(request), period)[1]).text)
+    written = letter.write(_summary(deps_of(request), period)[1])
+    return PlainTextResponse(written.text, headers={"Content-Language": written.language})
 
 
 @router.post("/letters/{period}/send", dependencies=[OwnForm])
@@ -82,7 +88,9 @@ def send(request: Request, visitor: Owner, period: str, again: Words = "") -> Re
     deps = deps_of(request)
     told = delivery.send_now(deps, _month(period), again=again == "yes")
     note(request, visitor, "letter sent", period)
-    return go(f"/letters/{period}", " ".join(one.message for one in told) or speech(request)._("Nobody gets letters."))
+    w = speech(request)
+    said = " ".join(w.told(one.message).striptags() for one in told)
+    return go(f"/letters/{period}", said or w._("Nobody gets letters."))
 
 
 def _month(period: str) -> int:
@@ -99,10 +107,18 @@ def _summary(deps: Deps, period: str) -> tuple[int, MonthlySummary]:
     return month, of_letter(deps.engine, deps.settings, month, deps.now())
 
 
-def state(row: Any) -> str:
+def _is_news(row: Any, now: datetime) -> bool:
+    return bool(row.created_at > now - delivery.TOLD)
+
+
+def state(row: Any, now: datetime) -> str:
     """What became of a letter to one recipient."""
     if row.sent_at is not None:
         return "sent"
+    if row.leased_until is not None and now <= row.leased_until <= now + delivery.LEASE:
+        return "being sent"
     if row.handed_over_at is not None:
         return "in doubt"
-    return "waiting" if row.next_try_at is not None else "given up"
+    if row.next_try_at is None:
+        return "given up"
+    return "failed" if row.error else "waiting"
