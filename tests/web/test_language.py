@@ -7,81 +7,40 @@ that no page says any more go.
 import re
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
-from io import BytesIO
-from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import httpx
 import pytest
-from babel.messages.catalog import Catalog
-from babel.messages.extract import extract_from_dir
-from babel.messages.pofile import read_po, write_po
 from markupsafe import Markup
 
+from tests.catalogues import HOLDER, TRANSLATED, brought_up, file_of, read, strings
+from tests.web import sentences
 from tests.web.conftest import words
 from tests.world import World
 from tracker.web.language import Speech, chosen, written_as
 
-WEB = Path(__file__).parents[2] / "tracker" / "web"
-KEYWORDS = {"_": None, "say": None, "gettext": None, "ngettext": (1, 2), "n": (1, 2)}
-TRANSLATED = ("de", "nb")
 NOW = datetime(2026, 6, 15, 10, 0, tzinfo=UTC)
-_HOLDER = re.compile(r"%\((\w+)\)s|%(?!\()")
-
-
-def said() -> Catalog:
-    """Every sentence of the pages."""
-    found = Catalog()
-    methods = [("**.py", "python"), ("**.j2", "jinja2")]
-    for _, _, message, _, _ in extract_from_dir(WEB, methods, keywords=KEYWORDS):
-        found.add(message)
-    return found
-
-
-def file_of(language: str) -> Path:
-    return WEB / "languages" / f"{language}.po"
-
-
-def read(language: str) -> Catalog:
-    with file_of(language).open("rb") as file:
-        return read_po(file, locale=language)
-
-
-def brought_up(language: str, wanted: Catalog) -> bytes:
-    """The catalogue with all sentences of the pages, in order, as a file without anything that changes by itself."""
-    known = read(language) if file_of(language).exists() else Catalog(locale=language)
-    made = Catalog(locale=language, header_comment="")
-    for message in sorted(wanted, key=lambda one: str(one.id)):
-        if message.id:
-            there = known.get(message.id if isinstance(message.id, str) else message.id[0])
-            made.add(message.id, there.string if there and there.id == message.id else None)
-    out = BytesIO()
-    write_po(out, made, width=0, omit_header=True, no_location=True)
-    head = f'msgid ""\nmsgstr ""\n"Language: {language}\\n"\n"Content-Type: text/plain; charset=utf-8\\n"\n'
-    return (head + '"Plural-Forms: nplurals=2; plural=(n != 1);\\n"\n\n').encode() + out.getvalue()
+GAP = re.compile(r"\{\d+\}")
 
 
 @pytest.mark.parametrize("language", TRANSLATED)
-def test_a_catalogue_has_every_sentence_of_the_pages(language: str, accept: bool) -> None:
-    whole = brought_up(language, said())
+def test_a_catalogue_has_every_sentence_of_pages_connectors_and_errors(language: str, accept: bool) -> None:
+    file, whole = file_of("web", language), brought_up("web", language, sentences.said())
     if accept:
-        file_of(language).write_bytes(whole)
-    assert file_of(language).read_bytes() == whole, "pytest tests/web/test_language.py --accept adds what is new"
-    empty = [message.id for message in read(language) if message.id and not all(strings(message.string))]
+        file.write_bytes(whole)
+    assert file.read_bytes() == whole, "pytest tests/web/test_language.py --accept adds what is new"
+    empty = [message.id for message in read("web", language) if message.id and not all(strings(message.string))]
     assert not empty, f"{len(empty)} sentences wait for a translation, such as {empty[:3]}"
-
-
-def strings(told: object) -> list[str]:
-    return [str(one or "") for one in told] if isinstance(told, list | tuple) else [str(told or "")]
 
 
 @pytest.mark.parametrize("language", TRANSLATED)
 def test_a_translation_fills_in_the_same_values(language: str) -> None:
-    for message in read(language):
-        wanted = [set(_HOLDER.findall(one)) for one in strings(message.id)]
+    for message in read("web", language):
+        holder = GAP if message.context == sentences.ERROR else HOLDER
+        wanted = [set(holder.findall(one)) for one in strings(message.id)]
         for string in strings(message.string):
             if message.id and string:
-                assert set(_HOLDER.findall(string)) in wanted, message.id
+                assert set(holder.findall(string)) in wanted, message.id
                 assert string.strip() == string or message.id != str(message.id).strip(), message.id
 
 

@@ -9,21 +9,21 @@ from contextlib import suppress
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from functools import lru_cache
-from importlib.resources import files
 from zoneinfo import ZoneInfo
 
 from babel import Locale, UnknownLocaleError
 from babel.dates import format_date, format_time, format_timedelta
-from babel.messages.catalog import Catalog
-from babel.messages.pofile import read_po
 from babel.numbers import format_compact_currency, format_currency, format_decimal, format_percent
 from markupsafe import Markup, escape
 
+from tracker.catalogues import catalogue
 from tracker.figures.mrr import rounded
 from tracker.settings import LANGUAGES
+from tracker.web.errors_told import Errors, capital
 
 NOTHING = "–"
 _CODE_BEFORE = re.compile(r"(?<=[A-Z]{3})(?=\d)")  # English locales put a code right before the digits
+_ENGLISH = Markup('<span lang="en">{}</span>')
 _NAMES = {"en": "English", "de": "Deutsch", "nb": "Norsk bokmål"}
 
 
@@ -33,19 +33,8 @@ def languages() -> list[tuple[str, str]]:
 
 
 @lru_cache
-def catalogue(language: str) -> Mapping[str | tuple[str, str], str | tuple[str, ...]]:
-    """Sentences by their English: a text, or the forms of a counted one by singular and plural."""
-    path = files("tracker") / "web" / "languages" / f"{language}.po"
-    if language == "en" or not path.is_file():
-        return {}
-    with path.open("rb") as file:
-        found: Catalog = read_po(file, locale=language)
-    told: dict[str | tuple[str, str], str | tuple[str, ...]] = {}
-    for message in found:
-        if message.id and not message.fuzzy and message.string and all(message.string):
-            key = (message.id[0], message.id[1]) if isinstance(message.id, list | tuple) else message.id
-            told[key] = message.string if isinstance(message.string, str) else tuple(message.string)
-    return told
+def _errors(language: str) -> Errors:
+    return Errors({str(english): str(said) for english, said in catalogue("web", language, "error").items()})
 
 
 def chosen(wanted: str | None, asked: str, fallback: str) -> str:
@@ -84,7 +73,7 @@ class Speech:
 
     def __init__(self, language: str, locale: Locale, zone: ZoneInfo, currency: str, now: datetime) -> None:
         self.language, self.locale, self.zone, self.currency, self.now = language, locale, zone, currency, now
-        self._told = catalogue(language)
+        self._told = catalogue("web", language)
 
     # --- sentences ---
 
@@ -96,6 +85,24 @@ class Speech:
         forms = self._told.get((one, several), (one, several))
         form = forms[0] if count == 1 else forms[-1]
         return _filled(form, {"count": self.count(count), **values})
+
+    def told(self, text: object, *, as_sentence: bool = False) -> Markup:
+        """An error's text, also one that was stored, in the reader's language; what stays English is marked as that.
+
+        Markup has been told already and stays as it is.
+        """
+        if isinstance(text, Markup):
+            return text
+        if self.language == "en":
+            return escape(capital(str(text)) if as_sentence else str(text))
+        pieces = [(piece.text, piece.is_told) for piece in _errors(self.language).pieces(str(text))]
+        if pieces and as_sentence:
+            pieces[0] = (capital(pieces[0][0]), pieces[0][1])
+        return Markup(" ").join(said if is_told else _ENGLISH.format(said) for said, is_told in pieces)
+
+    def each(self, texts: Iterable[str]) -> list[str]:
+        """What connectors declare, as `_` tells one text."""
+        return [self._(text) for text in texts]
 
     def listed(self, words: Iterable[str], most: int = 10) -> str:
         """ "a, b and c"; of many, the first and the number of the others."""
