@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy import event
 
 from tests.rows import NOON, Ledger
 from tracker import payouts
@@ -123,6 +124,27 @@ def _id(ledger: Ledger, name: str) -> int:
     return next(row.id for row in listed(ledger) if row.external_id == name)
 
 
+def test_a_list_of_payouts_reads_no_earning_and_no_item(database_url: str, ledger: Ledger) -> None:
+    """A payout may hold many thousands: all that the list tells of them is in an index."""
+    pay(ledger, "stripe", "p", "10", itemised=True, itemised_at=NOON)
+    pay(ledger, "awin", "551:EUR", "12", estimated=True)
+    asked: list[tuple[str, Any]] = []
+    event.listen(ledger.engine, "before_cursor_execute", lambda *arguments: asked.append(arguments[2:4]))
+    listed(ledger)
+    sums = [one for one in asked if "sum(" in one[0]]
+    assert len(sums) == 2
+    with ledger.engine.connect() as conn:
+        if conn.dialect.name == "postgresql":
+            conn.exec_driver_sql("SET LOCAL enable_seqscan = off")  # which the planner prefers for tables so small
+        plans = [conn.exec_driver_sql(f"EXPLAIN {_PLAN[conn.dialect.name]} {query}", values) for query, values in sums]
+        told = [" ".join(str(row) for row in plan) for plan in plans]
+    for plan, index in zip(told, ("ix_payout_item_payout_ref", "ix_earning_payout_ref"), strict=True):
+        assert index in plan
+
+
+_PLAN = {"sqlite": "QUERY PLAN", "postgresql": ""}
+
+
 def test_a_payout_opens_to_its_earnings_and_names_what_is_missing(ledger: Ledger) -> None:
     pay(ledger, "stripe", "po", "30", itemised=True, itemised_at=NOON, fee=Decimal("2"))
     ledger.connection("stripe")
@@ -193,3 +215,12 @@ def test_what_is_owed_is_approved_and_not_paid(ledger: Ledger) -> None:
     assert (cj.unpaid, cj.currency, cj.scheduled, cj.told) == (Decimal(7), "USD", None, False)
     pay(ledger, "cj", "po", "1")
     assert payouts.open_sums(ledger.engine)[1].told
+
+
+def test_an_address_says_which_payouts_and_is_read_back() -> None:
+    wanted = Wanted(connection="stripe", status="paid", currency="EUR", first=date(2026, 5, 1), last=date(2026, 5, 31))
+    assert Wanted.read(wanted.params()) == wanted
+    assert Wanted.read({"connection": " stripe ", "to": ""}) == Wanted(connection="stripe")
+    for name in ("connection", "currency"):
+        with pytest.raises(UsageError, match="not a text to look for"):
+            Wanted.read({name: "a\x1b[2J"})

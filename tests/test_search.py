@@ -1,8 +1,9 @@
 """Searching earnings: every page together is what fits, in order, once; sums and places are right on both databases."""
 
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import suppress
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -15,10 +16,11 @@ from sqlalchemy import event, select
 from tests.rows import Ledger, moment
 from tracker import reports
 from tracker.errors import UsageError
-from tracker.filters import PARAMETERS, Filter
+from tracker.filters import OTHER, PARAMETERS, Filter
 from tracker.records import NOT_INCOME
-from tracker.search import COLUMNS, Found, Sort, every, search
+from tracker.search import COLUMNS, FURTHER, Found, Sort, Totals, every, search
 from tracker.store.reads import Basis, By
+from tracker.store.reads_search import REFERRED_MAX
 from tracker.store.writes import earning_t
 
 STATUSES = ("approved", "pending", "declined", "reversed")
@@ -91,19 +93,26 @@ def fits(row: Row, wanted: Filter, ledger: Ledger) -> bool:
         at = row["validated_at"] or at
         if wanted.basis is Basis.PAID:
             at = row["paid_at"] or at
-            if row["settlement"] != "paid" and (wanted.month or wanted.first or wanted.last):
+            if row["settlement"] != "paid" and (wanted.month or wanted.first or wanted.last or wanted.until):
                 return False
     day = at.astimezone(zone).date()
     titles = {(1, "p0"): "Hosting 0", (1, "p1"): "Hosting 1", (2, "p0"): "Hosting 0"}
     title = titles.get((row["connection_id"], row["program"]), "")
     amount = row["net"] if wanted.currency else row["reporting_net"]
-    same = ("status", "settlement", "recurrence", "kind", "currency", "product")
+    same = ("status", "settlement", "kind", "currency", "product")
     texts = [row[name] or "" for name in ("external_id", "order_ref", "sub_id", "program", "product")]
     sub_id = (wanted.sub_id or "").lower()
     return all(
         [
             wanted.first is None or day >= wanted.first,
             wanted.last is None or day <= wanted.last,
+            wanted.until is None or at < wanted.until,
+            wanted.recurrence is None
+            or (
+                row["recurrence"] != "recurring"
+                if wanted.recurrence == OTHER
+                else row["recurrence"] == wanted.recurrence
+            ),
             wanted.month is None or (day.year, day.month) == divmod(wanted.month, 100),
             wanted.connection is None or row["connection_id"] == ["awin", "cj", "shop"].index(wanted.connection) + 1,
             wanted.stream is None or wanted.stream == f"s{row['stream_id']}",
@@ -132,9 +141,10 @@ FILTERS = st.builds(
     days=st.one_of(st.none(), st.tuples(DAYS, DAYS).map(sorted)),
     month=maybe("2026-02", "2026-03", "2025-01"), basis=maybe("approved", "paid"), connection=maybe("awin", "shop"),
     stream=maybe("s1", "s2"), program=maybe("p0", "Hosting 1"), product=maybe("Guide 1"), status=maybe(*STATUSES),
-    settlement=maybe("paid"), recurrence=maybe("recurring"), kind=maybe("sale", "payout"), currency=maybe("EUR", "KES"),
+    settlement=maybe("paid"), recurrence=maybe("recurring", "other"), kind=maybe("sale", "payout"),
+    currency=maybe("EUR", "KES"), until=maybe("2026-03-14T10:30:00+01:00"),
     sub_id=maybe("Page-3", "page-*"), min=maybe("10", "-3.5"), max=maybe("30"), counted=maybe("yes", "no"),
-    q=maybe("hosting", "page-1", "A-4", "guide 2"),
+    q=maybe("hosting", "page-1", "a-4", "guide 2"),
 )  # fmt: skip
 
 
@@ -216,7 +226,7 @@ def test_the_rows_behind_a_figure_add_up_to_it(ledger: Ledger, basis: Basis, by:
 
 
 def test_whole_references_are_found_wherever_they_are(ledger: Ledger) -> None:
-    for text in ("ch_5", "e6"):
+    for text in ("ch_5", "e6", "A-5"):
         found = search(ledger.engine, ledger.settings, Filter(q=text), scan=1)
         assert [row["order_ref"] for row in found.rows] == ["A-5"]
         assert found.by_reference
@@ -225,6 +235,52 @@ def test_whole_references_are_found_wherever_they_are(ledger: Ledger) -> None:
     assert not search(ledger.engine, ledger.settings, Filter(q="ch_5", connection="awin")).rows
     parts, _ = pages(ledger, Filter(q="*e6*"), size=5, scan=1)
     assert {row["external_id"] for row in parts} == {"e6", *(f"e6{n}" for n in range(10))}
+
+
+def test_what_many_share_is_no_reference(ledger: Ledger) -> None:
+    rows = [ledger.row("cj", "1.00", "2026-04-02", order_ref="none") for _ in range(REFERRED_MAX)]
+    ledger.insert("earning", rows)
+    found = search(ledger.engine, ledger.settings, Filter(q="none"))
+    assert (found.by_reference, found.totals and found.totals.earnings) == (True, REFERRED_MAX)
+    ledger.earning("cj", "1.00", "2026-04-02", order_ref="none")
+    found = search(ledger.engine, ledger.settings, Filter(q="none"))
+    assert (found.by_reference, found.totals and found.totals.earnings) == (False, REFERRED_MAX + 1)
+
+
+def test_a_text_is_found_in_whatever_case_and_nothing_stands_for_anything_but_the_asterisk(ledger: Ledger) -> None:
+    for number, sub_id in enumerate(("50%_Off", "50_off", "50xxOff", "a\\b")):
+        ledger.earning("cj", "1.00", "2026-04-02", order_ref=f"case-{number}", sub_id=sub_id)
+
+    def found(**wanted: str) -> set[str]:
+        rows = search(ledger.engine, ledger.settings, Filter.parse(wanted)).rows
+        return {row["order_ref"] for row in rows}
+
+    assert found(q="OFF") == {"case-0", "case-1", "case-2"}
+    assert found(q="%_o") == {"case-0"}
+    assert found(sub_id="50_*") == {"case-1"}
+    assert found(sub_id="50*OFF") == {"case-0", "case-1", "case-2"}
+    assert found(q="A\\B") == {"case-3"}
+
+
+def test_looking_further_goes_further_at_once(ledger: Ledger) -> None:
+    by_month = Counter(row["earned_month"] for row in kept(ledger))
+    newest = [by_month[month] for month in sorted(by_month, reverse=True)]
+    scan = newest[0]
+    _, found = pages(ledger, Filter(q="nowhere"), scan=scan)
+    assert found[0].searched_to == max(by_month)
+    assert len(found) < len(by_month)
+    assert newest[1] + newest[2] < scan * FURTHER  # else the second step would take one month as well
+
+
+def test_all_that_fits_on_one_page_is_added_up_from_its_rows(ledger: Ledger) -> None:
+    wanted = Filter(month=202603, q="hosting 0")
+    everything = search(ledger.engine, ledger.settings, wanted).totals
+    assert everything
+    assert everything.earnings > 1
+    assert search(ledger.engine, ledger.settings, wanted, scan=1).totals == everything
+    assert search(ledger.engine, ledger.settings, wanted, scan=1, size=1).totals is None
+    nothing = search(ledger.engine, ledger.settings, Filter(month=202603, q="nowhere"), scan=1)
+    assert nothing.totals == Totals(earnings=0, sums=[])
 
 
 def test_a_search_says_how_far_it_has_looked(ledger: Ledger) -> None:
@@ -300,3 +356,16 @@ def test_whatever_is_given_is_understood_or_refused_in_words(given: dict[str, st
     with suppress(UsageError):
         wanted = Filter.parse(given)
         assert Filter.parse(wanted.params()) == wanted
+
+
+def test_days_narrow_a_month_and_never_widen_it(ledger: Ledger) -> None:
+    def ids(**wanted: Any) -> set[int]:
+        return {row["id"] for row in pages(ledger, Filter(**wanted))[0]}
+
+    march = ids(month=202603)
+    assert march
+    assert ids(month=202603, first=date(2026, 2, 10), last=date(2026, 4, 20)) == march
+    part = ids(month=202603, first=date(2026, 3, 10), last=date(2026, 3, 20))
+    assert part == ids(first=date(2026, 3, 10), last=date(2026, 3, 20))
+    assert part < march
+    assert ids(month=202603, last=date(2026, 2, 10)) == set()

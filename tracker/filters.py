@@ -3,7 +3,7 @@
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
-from datetime import date
+from datetime import UTC, date, datetime
 from decimal import Decimal
 from enum import StrEnum
 from typing import Any, TypeVar
@@ -16,6 +16,8 @@ from tracker.store.reads import Basis
 from tracker.store.terms import REASONS
 
 TEXT_MAX = 200
+#: Every recurrence but the recurring one.
+OTHER = "other"
 YEARS = range(1970, 3000)
 _Word = TypeVar("_Word", bound=StrEnum)
 
@@ -28,12 +30,13 @@ class Filter:
     counts by its own date, everything else by the day earned. `program`, `product` and `sub_id` are ids or titles;
     `*` stands for any text. After `=` stands exactly the id of a program, or the name that a product is shown with;
     `=` alone is what has none. `least` and `most` are in `currency`, or in the reporting currency where none is given.
-    `counted` may also be one of REASONS.
+    `until` is a moment before which it was, also by the basis. `recurrence` may be OTHER, `counted` one of REASONS.
     `q` is a provider's reference as a whole, or else a part of an id, order, sub id, or program's or product's title.
     """
 
     first: date | None = None
     last: date | None = None
+    until: datetime | None = None
     month: int | None = None
     basis: Basis = Basis.EARNED
     stream: str | None = None
@@ -42,7 +45,7 @@ class Filter:
     product: str | None = None
     status: Status | None = None
     settlement: Settlement | None = None
-    recurrence: Recurrence | None = None
+    recurrence: Recurrence | str | None = None
     kind: Kind | None = None
     currency: str | None = None
     sub_id: str | None = None
@@ -93,6 +96,8 @@ def _written(value: object) -> str:
         return ""
     if isinstance(value, bool):
         return "yes" if value else "no"
+    if isinstance(value, datetime):
+        return value.astimezone(UTC).isoformat()
     return plain(value) or "" if isinstance(value, Decimal) else str(value)
 
 
@@ -115,6 +120,17 @@ def _day(text: str, name: str) -> date:
             if found.year in YEARS:
                 return found
     raise UsageError(f"{name}: not a day: {text[:40]!r}.", hint="Write it as 2026-06-30.")
+
+
+def _moment(text: str, name: str) -> datetime:
+    try:
+        found = datetime.fromisoformat(text)
+    except ValueError:
+        pass
+    else:
+        if found.tzinfo is not None and found.year in YEARS:
+            return found
+    raise UsageError(f"{name}: not a moment: {text[:40]!r}.", hint="Write it as 2026-06-30T12:00:00Z.")
 
 
 def _month(text: str, name: str) -> int:
@@ -151,6 +167,10 @@ def _yes(text: str, name: str) -> bool | str:
     return text == "yes"
 
 
+def _recurrence(text: str, name: str) -> Recurrence | str:
+    return OTHER if text == OTHER else one_of(text, Recurrence, name)
+
+
 def one_of(text: str, words: type[_Word], name: str) -> _Word:
     """Raises UsageError for a word that is none of them."""
     try:
@@ -160,11 +180,12 @@ def one_of(text: str, words: type[_Word], name: str) -> _Word:
 
 
 _READERS: dict[str, Any] = {
-    "from": _day, "to": _day, "month": _month, "currency": _currency, "min": _amount, "max": _amount, "counted": _yes,
+    "from": _day, "to": _day, "until": _moment, "month": _month, "currency": _currency, "min": _amount, "max": _amount,
+    "recurrence": _recurrence, "counted": _yes,
     **{
         name: (lambda text, name, words=words: one_of(text, words, name))
         for name, words in {
-            "basis": Basis, "status": Status, "settlement": Settlement, "recurrence": Recurrence, "kind": Kind,
+            "basis": Basis, "status": Status, "settlement": Settlement, "kind": Kind,
         }.items()
     },
 }  # fmt: skip

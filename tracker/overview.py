@@ -4,9 +4,9 @@ Figures are those of `tracker income`. Only what part of the running month earli
 the same days, to the same time of day.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -89,6 +89,7 @@ class Overview:
     period: Period
     basis: Basis
     now: datetime
+    zone: ZoneInfo
     running: int  # the month that runs
     own: str  # the ledger's currency
     currency: str
@@ -96,6 +97,7 @@ class Overview:
     slugs: Mapping[str, str]  # of streams by title
     total: StreamIncome
     waiting: Decimal  # earned in the period, not approved yet, in no total
+    waits: Mapping[str | None, Decimal]  # the same by stream
     unconverted: tuple[Unconverted, ...]
     history: tuple[Bar, ...]
     pipeline: Mapping[str, Sum]  # STAGES
@@ -109,12 +111,13 @@ class Overview:
 
     @property
     def oldest(self) -> tuple[str, datetime | None] | None:
-        """The connection that was read longest ago; one that was never read to the end comes first.
+        """The connection that was read longest ago; one that was never read to the end comes first."""
+        return longest_ago(self.as_of, self.synced)
 
-        What is fed by files is as new as its newest file, which says nothing about the others.
-        """
-        read = {slug: at for slug, at in self.as_of.items() if slug in self.synced} or self.as_of
-        return min(read.items(), key=lambda one: (one[1] is not None, one[1] or self.now), default=None)
+    def before(self, shift: int) -> tuple[int, int, datetime | None]:
+        """The months from which to which lie so many before, and how far they count where the period still runs."""
+        first, last = (following(month, -shift) for month in (self.period.first, self.period.last))
+        return first, last, same_moment(last, self.now, self.zone) if self.period.runs else None
 
 
 def overview(engine: Engine, settings: Settings, now: datetime, look: Look | None = None) -> Overview:
@@ -144,7 +147,7 @@ class _Made:
     def overview(self) -> Overview:
         chosen, look, money = self.period, self.look, self.money
         first = min(self.shown[0], *(following(chosen.first, -shift) for shift in self.shifts))
-        slices = money.slices(self._months(first, chosen.last))
+        slices = self._months(first, chosen.last)
         within = tabulate(part for part in slices if part.month >= chosen.first)
         months = Months(within.rows, *(self._earlier(slices, shift) for shift in self.shifts))
         stages = reads_overview.pipeline(self.conn, self.running, money.apart)
@@ -154,6 +157,7 @@ class _Made:
             period=chosen,
             basis=look.basis,
             now=self.now,
+            zone=self.zone,
             running=self.running,
             own=money.own,
             currency=money.currency,
@@ -161,6 +165,7 @@ class _Made:
             slugs=reads_overview.stream_slugs(self.conn),
             total=one(months, self._reached(self.begins)),
             waiting=summed(within.rows).pending,
+            waits=_waits(within.rows),
             unconverted=tuple(found for found in within.unconverted if found.earnings),
             history=tuple(_bars(tabulate(slices).rows, self.shown, self.begins)),
             pipeline={stage: money.sum(row for row in stages if row.stage == stage) for stage in STAGES},
@@ -173,12 +178,12 @@ class _Made:
             empty=not slices and not reads.any_earning(self.conn),
         )
 
-    def _months(self, first: int, last: int) -> list[Any]:
+    def _months(self, first: int, last: int) -> list[Slice]:
         if self.money.apart:
             rows = reads.income_by_day(self.conn, By.STREAM, self.look.basis, first, last, self.zone)
         else:
             rows = reads.income(self.conn, By.STREAM, self.look.basis, first, last)
-        return [row for row in rows if row.verdict != reads.COST]
+        return [part for part in self.money.slices(rows) if part.verdict != reads.COST]
 
     def _earlier(self, slices: Sequence[Slice], shift: int) -> list[IncomeRow]:
         """The months that lie so many before the period; the last of them as far as the running one has come."""
@@ -217,19 +222,35 @@ class _Money:
     def __init__(self, conn: Connection, own: str, currency: str, today: date) -> None:
         self.own, self.currency, self.apart, self._today = own, currency, currency != own, today
         self._rates = load_rates(conn) if self.apart else None
+        self._known: dict[tuple[str, date | str], Decimal | None] = {}
 
     def slices(self, rows: Iterable[Any], month: int = 0) -> list[Slice]:
         """Of rows with a month, or all of one; those that are apart have the day whose rate they are worth."""
+        if self.apart:
+            return self._converted(rows, month)
         found = []
         for row in rows:
-            if self.apart:
-                amount = self._worth(row.net, row.currency, date.fromisoformat(str(row.day)))
-            else:
-                amount = row.reporting_net if row.currency is None else None
-            own = row.currency or self.own
+            amount = row.reporting_net if row.currency is None else None
             which = (month or row.month, row.label, row.verdict, row.recurrence)
-            found.append(Slice(*which, int(row.earnings), amount, own, row.net))
+            found.append(Slice(*which, int(row.earnings), amount, row.currency or self.own, row.net))
         return found
+
+    def _converted(self, rows: Iterable[Any], month: int) -> list[Slice]:
+        """One slice for all days: two years are tens of thousands of rows, so they are added up as integers."""
+        found: dict[tuple[Any, ...], list[int]] = {}
+        for row in rows:
+            micros, rate = int(row.micros), self._rate(row.currency, row.day)
+            which = (month or row.month, row.label, row.verdict, row.recurrence, row.currency, rate is None)
+            sums = found.get(which)
+            if sums is None:
+                sums = found[which] = [0, 0, 0]
+            sums[0] += int(row.earnings)
+            sums[1] += 0 if rate is None else convert_micros(micros, rate)
+            sums[2] += micros
+        return [
+            Slice(at, label, word, recurrence, count, None if unknown else from_micros(worth), own, from_micros(net))
+            for (at, label, word, recurrence, own, unknown), (count, worth, net) in found.items()
+        ]
 
     def sum(self, rows: Iterable[Any]) -> Sum:
         """Of rows of earnings, net and currency; those that are apart are worth the rate of today."""
@@ -246,8 +267,25 @@ class _Money:
         return found
 
     def _worth(self, net: Decimal, of: str, day: date) -> Decimal | None:
-        found = self._rates.rate(of, self.currency, day) if self._rates else None
-        return from_micros(convert_micros(to_micros(net), found[0])) if found else None
+        rate = self._rate(of, day)
+        return None if rate is None else from_micros(convert_micros(to_micros(net), rate))
+
+    def _rate(self, of: str, day: date | str) -> Decimal | None:
+        if (of, day) not in self._known:
+            when = day if isinstance(day, date) else date.fromisoformat(day)
+            found = self._rates.rate(of, self.currency, when) if self._rates else None
+            self._known[of, day] = found[0] if found else None
+        return self._known[of, day]
+
+
+def longest_ago(as_of: Mapping[str, datetime | None], synced: Collection[str]) -> tuple[str, datetime | None] | None:
+    """The connection that was read longest ago; one that was never read to the end comes first.
+
+    What is fed by files is as new as its newest file, which says nothing about the others.
+    """
+    read = {slug: at for slug, at in as_of.items() if slug in synced} or as_of
+    never = datetime.min.replace(tzinfo=UTC)
+    return min(read.items(), key=lambda one: one[1] or never, default=None)
 
 
 def same_moment(month: int, now: datetime, zone: ZoneInfo) -> datetime:
@@ -257,6 +295,13 @@ def same_moment(month: int, now: datetime, zone: ZoneInfo) -> datetime:
     if there.day > last_day:
         return end
     return there.replace(year=month // 100, month=month % 100, fold=0)
+
+
+def _waits(rows: Iterable[IncomeRow]) -> dict[str | None, Decimal]:
+    found: dict[str | None, Decimal] = {}
+    for row in rows:
+        found[row.group] = found.get(row.group, _ZERO) + row.pending
+    return found
 
 
 def _bars(rows: Iterable[IncomeRow], months: Sequence[int], begins: int | None) -> Iterable[Bar]:

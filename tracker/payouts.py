@@ -213,15 +213,18 @@ def _told(conn: Any, rows: Sequence[Any]) -> list[PayoutRow]:
     return [_row(row, listed, named) for row in rows]
 
 
-def _row(row: Any, listed: Mapping[tuple[int, str], Any], named: Mapping[tuple[int, str], Any]) -> PayoutRow:
+_Sums = Mapping[tuple[int, str], reads.Inside]
+
+
+def _row(row: Any, listed: _Sums, named: _Sums) -> PayoutRow:
     found = (listed if row.itemised else named).get((row.connection_id, row.external_id))
     if row.itemised:
         told = Told.UNREAD if row.itemised_at is None else Told.ITEMS
     else:
         told = Told.EARNINGS if row.estimated else Told.UNTOLD
     known = told in (Told.ITEMS, Told.EARNINGS)
-    earnings = (int(found.rows) if found else 0) if known else None
-    one_money = found is None or (found.currencies == 1 and found.currency == row.currency)
+    earnings = (found.rows if found else 0) if known else None
+    one_money = found is None or found.currency == row.currency
     net = (found.net if found else Decimal(0)) if known and one_money else None
     same = (
         "id", "resource", "external_id", "status", "provider_status", "amount", "currency", "fee", "created_at",

@@ -18,7 +18,7 @@ from tracker.errors import UsageError
 from tracker.figures.contracts import PRESETS, Contract, Policy, State
 from tracker.figures.income import Cost, IncomeRow, Slice, Unconverted, owed, tabulate
 from tracker.figures.mrr import Movements, Mrr, Rate, movements, mrr_at
-from tracker.money import convert_micros, from_micros, to_micros
+from tracker.money import convert_micros, from_micros
 from tracker.months import following, label, month_of, start_of
 from tracker.rates import Rates, load_rates
 from tracker.records import Interval, Role, SubscriptionStatus
@@ -108,10 +108,11 @@ def _slices(rows: Iterable[Any], currency: str) -> Iterator[Slice]:
 
 def _converted(rows: Iterable[Any], currency: str, rates: Rates) -> Iterator[Slice]:
     for row in rows:
-        amount = None
+        amount, micros = None, int(row.micros)
         if found := rates.rate(row.currency, currency, date.fromisoformat(str(row.day))):
-            amount = from_micros(convert_micros(to_micros(row.net), found[0]))
-        yield Slice(row.month, row.label, row.verdict, row.recurrence, row.earnings, amount, row.currency, row.net)
+            amount = from_micros(convert_micros(micros, found[0]))
+        own = row.currency, from_micros(micros)
+        yield Slice(row.month, row.label, row.verdict, row.recurrence, row.earnings, amount, *own)
 
 
 # --- single earnings ---
@@ -309,8 +310,7 @@ def contracts(conn: Connection) -> list[Contract]:
 
     The same subscription told by a cash connection and by an enrichment connection counts once: the cash one is taken.
     """
-    rows = reads.subscriptions(conn)
-    in_cash = {row.external_id for row in rows if row.role == Role.CASH}
+    in_cash = reads.subscribed_in_cash(conn)
     changes: dict[int, list[Any]] = {}
     for change in reads.subscription_changes(conn):
         changes.setdefault(change.subscription_id, []).append(change)
@@ -320,7 +320,7 @@ def contracts(conn: Connection) -> list[Contract]:
             row.payer and f"{row.connection_id}:{row.payer}",  # providers' ids may be plain numbers
             tuple(_states(row, changes.get(row.id, ()))),
         )
-        for row in rows
+        for row in reads.subscriptions(conn, _STATE)
         if row.role == Role.CASH or row.external_id not in in_cash
     ]
 
@@ -328,14 +328,12 @@ def contracts(conn: Connection) -> list[Contract]:
 def _states(row: Any, changes: Iterable[Any]) -> list[State]:
     """The newest state first. Each change (newest first) tells since when, and what the state before was like."""
     known = {name: getattr(row, name) for name in _STATE}
-    if not changes:
-        known |= {"status": SubscriptionStatus(row.status), "interval": _interval(row.interval)}
-        return [State(since=row.started_at, **known)]
+    known |= {"status": SubscriptionStatus(row.status), "interval": _interval(row.interval)}
     states = []
     for change in changes:
-        states.append(_state(known, change.changed_at))
-        known |= {name: value for name, value in change.old.items() if name in _STATE}
-    states.append(_state(known, row.started_at))
+        states.append(State(since=change.changed_at, **known))
+        known |= {name: _known(name, value) for name, value in change.old.items() if name in _STATE}
+    states.append(State(since=row.started_at, **known))
     return states
 
 
@@ -357,9 +355,9 @@ _STATE: dict[str, Any] = {
 }
 
 
-def _state(known: Mapping[str, Any], since: datetime) -> State:
-    values = {name: msgspec.convert(known[name], kind) for name, kind in _STATE.items()}
-    return State(since=since, **{**values, "interval": _interval(values["interval"])})
+def _known(name: str, kept: Any) -> Any:
+    value = msgspec.convert(kept, _STATE[name])
+    return _interval(value) if name == "interval" else value
 
 
 @lru_cache(maxsize=256)

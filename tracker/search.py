@@ -2,7 +2,7 @@
 
 A page is found by the place of the last row (no OFFSET), in the months of which the roll-up says that they hold
 something. What only the earnings themselves can answer (a product, a sub id, a text, an amount) is looked for in about
-SCAN earnings at once; `searched_to` says how far that was, and the next page goes on from there.
+SCAN earnings first; `searched_to` says how far that was, and the next page goes on from there, FURTHER times as far.
 """
 
 import re
@@ -31,9 +31,11 @@ from tracker.store.writes import connection_t
 
 __all__ = [
     "COLUMNS",
+    "FURTHER",
     "SCAN",
     "SIZE",
     "SIZE_MAX",
+    "SORTED",
     "Filter",
     "Found",
     "Sort",
@@ -46,8 +48,10 @@ __all__ = [
 
 #: Rows of a page, by default and at most; rows that are in memory at once when all are read.
 SIZE, SIZE_MAX, CHUNK = 50, 500, 1_000
-#: Earnings that one search looks at, one by one; a month is looked at whole.
-SCAN = 100_000
+#: Earnings that a first page looks at, one by one, and those that are put in order by amount; a month is taken whole.
+SCAN, SORTED = 60_000, 100_000
+#: How many times as many where somebody asked to look further: few steps lead to the end, and the first one is quick.
+FURTHER = 4
 #: Connections times months that are worth looking up one by one.
 CELLS_MAX = 5_000
 _NEVER, _EVER = 100, 999_912
@@ -77,9 +81,9 @@ class Found:
     """A page of earnings.
 
     `rows` have COLUMNS. `previous` and `next` are places for `before` and `after`. `totals` is None when it was not
-    asked for, or when more than SCAN earnings would have to be looked at. `searched_to` (202606) is the last month that
-    was looked at where there are more; by amount, only the earnings since then are in the order. `by_reference` says
-    that `q` is the reference of just these earnings.
+    asked for, or when more earnings than for a first page would have to be looked at. `searched_to` (202606) is the
+    last month that was looked at where there are more; by amount, only the earnings since then are in the order.
+    `by_reference` says that `q` is the reference of just these earnings.
     """
 
     rows: list[dict[str, Any]]
@@ -104,9 +108,12 @@ def search(
     before: str | None = None,
     size: int = SIZE,
     totals: bool = True,
-    scan: int = SCAN,
+    scan: int | None = None,
 ) -> Found:
-    """A page of the earnings that fit: the first one, or that after or before a place. Raises UsageError."""
+    """A page of the earnings that fit: the first one, or that after or before a place. Raises UsageError.
+
+    `scan` is how many earnings a first page looks at, one by one: SCAN, or SORTED by amount.
+    """
     if after and before:
         raise UsageError("after and before cannot both be given.", hint="Leave one out.")
     if not 1 <= size <= SIZE_MAX:
@@ -115,14 +122,14 @@ def search(
     bring_up_to_date(engine)
     with reading(engine) as conn:
         asked = _asked(conn, settings, wanted)
-        whole = _Search(conn, settings, asked, sort, scan)
+        whole = _Search(conn, settings, asked, sort, scan or (SORTED if sort in _BY_AMOUNT else SCAN))
         part = whole.page(place, size, back=bool(before))
         rows = _rows(conn, part, settings.currency)
         return Found(
             rows=rows,
             previous=str(part.previous) if part.previous else None,
             next=str(part.next) if part.next else None,
-            totals=whole.totals() if totals else None,
+            totals=whole.totals(part) if totals else None,
             searched_to=part.searched_to,
             by_reference=asked.ids is not None,
         )
@@ -177,6 +184,8 @@ def _asked(conn: Connection, settings: Settings, wanted: Filter) -> Asked:
     """The filter with its names looked up and its days cut in the user's zone. Raises UsageError for unknown names."""
     zone, basis = settings.zone, wanted.basis
     start, end = moments(settings, wanted.first, wanted.last)
+    if wanted.until:
+        end = min(end or wanted.until, wanted.until)
     within = months = None
     if basis is Basis.EARNED:
         if wanted.month:
@@ -270,6 +279,11 @@ class _Part:
     next: _Place | None
     searched_to: int | None
 
+    @property
+    def alone(self) -> bool:
+        """Whether there are no other rows."""
+        return self.previous is None and self.next is None and self.searched_to is None
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Window:
@@ -287,7 +301,6 @@ class _Search:
         self.conn, self._zone, self._asked, self._sort, self._scan = conn, settings.zone, asked, sort, scan
         first = month_of(asked.start, self._zone) if asked.start else None
         last = month_of(asked.end - _TICK, self._zone) if asked.end else None
-        self._cells = reads_search.cells(conn, asked, first, last)
         #: Months of which only some days are asked for: the roll-up does not know how many fit.
         self._edges = {
             month_of(moment, self._zone)
@@ -296,8 +309,8 @@ class _Search:
         }
         self._hits: dict[int, int] = {}
         self._owners: dict[int, set[int]] = {}
-        for cell in self._cells:
-            self._hits[cell.month] = self._hits.get(cell.month, 0) + cell.sum.earnings
+        for cell in reads_search.cells(conn, asked, first, last):
+            self._hits[cell.month] = self._hits.get(cell.month, 0) + cell.earnings
             self._owners.setdefault(cell.month, set()).add(cell.connection_id)
 
     def page(self, place: _Place | None, size: int, *, back: bool = False) -> _Part:
@@ -344,10 +357,12 @@ class _Search:
             whole = descending and place.id == _BEFORE_ALL
             cut = month_of(place.key - _TICK if whole else place.key, self._zone)
             months = [month for month in months if (month <= cut if backwards else month >= cut)]
+        # By amount every page is of the same months.
+        most = self._most * FURTHER if place and not self._by_amount else self._most
         taken: list[int] = []
         sure = looked_at = 0
         for month in months:
-            enough = sure > size if self._rolled_up else looked_at + self._hits[month] > self._most
+            enough = sure > size if self._rolled_up else looked_at + self._hits[month] > most
             if taken and enough:
                 break
             taken.append(month)
@@ -378,16 +393,26 @@ class _Search:
             return None
         return _Place(self._bounds(window)[0 if descending else 1], _BEFORE_ALL)
 
-    def totals(self) -> Totals | None:
-        """From the roll-up; months that it cannot answer for are read, unless there is too much in them."""
+    def totals(self, part: _Part) -> Totals | None:
+        """From the roll-up; months that it cannot answer for are read, unless there is too much in them.
+
+        Where a page holds all there is, its rows are added up.
+        """
         unsure = self._edges if self._asked.rolled_up else self._hits.keys()
         months = [month for month in self._hits if month in unsure]
-        if sum(self._hits[month] for month in months) > self._most:
+        if months and part.alone:
+            found = reads_search.sums_of(self.conn, [one for _, one in part.rows])
+        elif sum(self._hits[month] for month in months) > self._most:
             return None
-        found = [cell.sum for cell in self._cells if cell.month not in unsure]
-        if months:
-            named = set().union(*(self._owners[month] for month in months))
-            owners = named if self._asked.ids is None else None
-            found += reads_search.sums(self.conn, self._asked, owners, months)
+        else:
+            found = self._added(months, [month for month in self._hits if month not in unsure])
         sums = reads_search.together(found)
         return Totals(earnings=sum(one.earnings for one in sums), sums=sums)
+
+    def _added(self, unsure: list[int], sure: list[int]) -> list[Sum]:
+        found = reads_search.sums_of_months(self.conn, self._asked, sure) if sure else []
+        if unsure:
+            named = set().union(*(self._owners[month] for month in unsure))
+            owners = named if self._asked.ids is None else None
+            found += reads_search.sums(self.conn, self._asked, owners, unsure)
+        return found

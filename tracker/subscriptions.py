@@ -196,6 +196,12 @@ def _ahead(row: Any) -> tuple[datetime | None, datetime | None]:
     return (row.current_period_end if row.status in _RUNNING else None), None
 
 
+def owners(engine: Engine) -> list[str]:
+    """Slugs of connections with subscriptions."""
+    with reading(engine) as conn:
+        return reads.owners(conn)
+
+
 def choices(engine: Engine) -> Choices:
     with reading(engine) as conn:
         connections, products, intervals = reads.choices(conn)

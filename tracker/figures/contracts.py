@@ -295,8 +295,11 @@ def after(book: Mapping[str, int], group: Iterable[Change]) -> dict[str, int]:
     """What a customer is worth after some changes; a currency that comes to nothing is gone."""
     left = dict(book)
     for change in group:
-        left[change.currency] = left.get(change.currency, 0) + change.delta
-    return {money: value for money, value in left.items() if value}
+        if value := left.get(change.currency, 0) + change.delta:
+            left[change.currency] = value
+        else:
+            left.pop(change.currency, None)
+    return left
 
 
 def from_picos(picos: int) -> Decimal:

@@ -8,8 +8,6 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import NamedTuple
 
-from tracker.records import Recurrence
-
 _ZERO = Decimal(0)
 
 
@@ -44,7 +42,6 @@ class IncomeRow:
     earnings: int = 0  # in the total
 
 
-COUNTED_COLUMNS = tuple(Recurrence)
 OTHER_COLUMNS = ("pending", "declined", "reversed", "estimated")
 AMOUNTS = ("recurring", "one_off", "instalment", "variable", "total", *OTHER_COLUMNS)
 

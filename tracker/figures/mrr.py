@@ -223,19 +223,6 @@ def lifetime_value(arpa: Decimal | None, churn: Decimal | None) -> Decimal | Non
     return None if arpa is None or churn is None else _ratio(arpa, churn)
 
 
-def growth(now: Decimal, before: Decimal) -> Decimal | None:
-    """now ÷ before - 1; None when there was nothing before."""
-    return _ratio(now - before, before)
-
-
-def summed_daily_churn(days: Iterable[Movements]) -> Decimal | None:
-    """The sum over days of churned MRR ÷ MRR at the start of that day, as consumer businesses with many short
-    subscriptions measure it (help.chartmogul.com, article 207340419). Days that start at nothing say nothing.
-    """
-    rates = [rate for day in days if (rate := _ratio(day.churn, day.start)) is not None]
-    return sum(rates, Decimal(0)) if rates else None
-
-
 def rounded(amount: Decimal, currency: str) -> Decimal:
     """For display: half-up to the currency's minor unit."""
     return amount.quantize(Decimal(1).scaleb(-decimals(currency)), rounding=ROUND_HALF_UP, context=WIDE)

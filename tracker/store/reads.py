@@ -1,14 +1,15 @@
 """The grouped queries that reports are made of: sums come from the database, never from a loop over earnings."""
 
+from collections.abc import Iterable
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import Connection, and_, case, func, literal, not_, or_, select, tuple_
+from sqlalchemy import BigInteger, Connection, and_, case, func, literal, not_, or_, select, tuple_, type_coerce
 from sqlalchemy.sql import ColumnElement
 
-from tracker.records import CORRECTIONS, NOT_INCOME, Kind, Status
+from tracker.records import CORRECTIONS, NOT_INCOME, Kind, Role, Status
 from tracker.store import rollup, tables
 from tracker.store.terms import COUNTED as COUNTED
 from tracker.store.terms import local_day
@@ -91,7 +92,10 @@ def income(conn: Connection, by: By, basis: Basis, first: int, last: int) -> lis
 
 
 def income_by_day(conn: Connection, by: By, basis: Basis, first: int, last: int, zone: ZoneInfo) -> list[Any]:
-    """As `income`, but per currency and day earned in the zone, to be converted. `day` is text or a date."""
+    """As `income`, but per currency and day earned in the zone, to be converted. `day` is text or a date.
+
+    Instead of amounts there are `micros`, whole millionths: of so many rows it takes long to make Decimals.
+    """
     if basis is Basis.EARNED and by in _IN_DAYS and rollup.days_in(conn, zone):
         return _from_days(conn, by, first, last)
     found = _placed(e, by, basis, first, last, e.c.earned_at).subquery().c.earned_at
@@ -101,8 +105,12 @@ def income_by_day(conn: Connection, by: By, basis: Basis, first: int, last: int,
     day = local_day(e.c.earned_at, zone, low, high, conn.dialect.name)
     s = _placed(e, by, basis, first, last, e.c.currency, day.label("day")).subquery().c
     groups = (s.month, s.label, s.verdict, s.recurrence, s.currency, s.day)
-    sums = (func.count().label("earnings"), func.sum(s.net).label("net"))
-    return list(conn.execute(select(*groups, *sums).group_by(*groups)))
+    return list(conn.execute(select(*groups, func.count().label("earnings"), micros(s.net)).group_by(*groups)))
+
+
+def micros(amounts: Any) -> ColumnElement[int]:
+    """The sum of a column of amounts in whole millionths."""
+    return type_coerce(func.sum(amounts), BigInteger).label("micros")
 
 
 def _from_days(conn: Connection, by: By, first: int, last: int) -> list[Any]:
@@ -125,7 +133,7 @@ def _from_days(conn: Connection, by: By, first: int, last: int) -> list[Any]:
         .c
     )
     groups = (s.month, s.label, s.verdict, s.recurrence, s.currency, s.day)
-    sums = (func.sum(s.earnings).label("earnings"), func.sum(s.net).label("net"))
+    sums = (func.sum(s.earnings).label("earnings"), micros(s.net))
     return list(conn.execute(select(*groups, *sums).group_by(*groups)))
 
 
@@ -284,14 +292,31 @@ def _inside(t: Any, amount: Any) -> tuple[ColumnElement[Any], ...]:
 # --- subscriptions ---
 
 
-def subscriptions(conn: Connection) -> list[Any]:
-    """Subscriptions with the role of their connection."""
-    query = select(subscription_t, connection_t.c.role).join(
+def subscribed_in_cash(conn: Connection) -> frozenset[str]:
+    """What cash connections call their subscriptions, if other connections tell of any."""
+    s, c = subscription_t.c, connection_t.c
+    query = select(s.external_id).join(connection_t, c.id == s.connection_id)
+    if conn.execute(query.where(c.role != Role.CASH).limit(1)).first() is None:
+        return frozenset()
+    return frozenset(conn.execute(query.where(c.role == Role.CASH)).scalars())
+
+
+def subscriptions(conn: Connection, fields: Iterable[str]) -> Iterable[Any]:
+    """All subscriptions by their names, with the role of their connection and these fields.
+
+    One by one: tens of thousands of rows beside what is made of them would keep the garbage collector busy.
+    """
+    columns = [
+        subscription_t.c[name] for name in ("id", "connection_id", "external_id", "payer", "started_at", *fields)
+    ]
+    query = select(*columns, connection_t.c.role).join(
         connection_t, connection_t.c.id == subscription_t.c.connection_id
     )
-    return list(conn.execute(query.order_by(subscription_t.c.id)))
+    return conn.execute(query.order_by(subscription_t.c.id))
 
 
 def subscription_changes(conn: Connection) -> list[Any]:
-    """What changed of every subscription, the newest change first."""
-    return list(conn.execute(select(change_t).order_by(change_t.c.changed_at.desc(), change_t.c.id.desc())))
+    """When every subscription changed, and what it was like before (`old`), the newest change first."""
+    c = change_t.c
+    query = select(c.subscription_id, c.changed_at, c.old)
+    return list(conn.execute(query.order_by(c.changed_at.desc(), c.id.desc())))

@@ -15,7 +15,7 @@ from tracker.months import day_of, following, month_of, start_of
 from tracker.records import CORRECTIONS, NOT_INCOME, Settlement, Status
 from tracker.store import rollup
 from tracker.store.people import User
-from tracker.store.reads import COUNTED, Basis, program_t, stream_t, verdict
+from tracker.store.reads import COUNTED, Basis, micros, program_t, stream_t, verdict
 from tracker.store.terms import local_day
 from tracker.store.writes import connection_t, earning_change_t
 from tracker.store.writes import earning_t as e
@@ -77,7 +77,7 @@ def _grouped(t: Any, conditions: tuple[Any, ...], day: Any, apart: bool) -> Any:
         .c
     )
     groups = (s.label, s.verdict, s.recurrence, s.currency, s.day)
-    return select(*groups, *_sums(s, func.sum(s.earnings))).group_by(*groups)
+    return select(*groups, *_sums(s, func.sum(s.earnings)), micros(s.net)).group_by(*groups)
 
 
 def _sums(t: Any, count: Any) -> tuple[ColumnElement[Any], ...]:

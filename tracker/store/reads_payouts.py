@@ -1,6 +1,7 @@
 """The queries of the pages about payouts: a page of them, what is inside, what is owed, and lines of the bank."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
 from typing import Any
@@ -54,42 +55,52 @@ def _payouts() -> Any:
     return select(payout_t, *shown).join(connection_t, c.id == p.connection_id)
 
 
-def listed(conn: Connection, rows: Sequence[Any]) -> dict[tuple[int, str], Any]:
-    """Items of payouts by connection and reference: rows, net, currency, currencies."""
-    refs = [row.external_id for row in rows]
-    query = (
-        select(i.connection_id, i.payout_ref, *_inside(i, i.amount))
-        .where(i.payout_ref.in_(refs))
-        .group_by(i.connection_id, i.payout_ref)
-    )
-    return {(row.connection_id, row.payout_ref): row for row in conn.execute(query)} if refs else {}
+@dataclass(frozen=True, slots=True)
+class Inside:
+    """What is inside a payout, added up; without `net` and `currency` where it is in several currencies."""
+
+    rows: int
+    net: Decimal | None
+    currency: str | None
 
 
-def named(conn: Connection, rows: Sequence[Any]) -> dict[tuple[int, str], Any]:
-    """Earnings that payouts were put together from, by connection and the payout's id: rows, net."""
-    owners, refs = {row.connection_id for row in rows}, {_ref(row) for row in rows}
+def listed(conn: Connection, rows: Sequence[Any]) -> dict[tuple[int, str], Inside]:
+    """Items of payouts by connection and reference."""
+    found: dict[tuple[int, str], Inside] = {}
+    for row in _inside(conn, item_t, i.amount, rows, {row.external_id for row in rows}):
+        key = row.connection_id, row.payout_ref
+        if key in found:
+            found[key] = Inside(found[key].rows + row.rows, None, None)
+        else:
+            found[key] = Inside(row.rows, row.net, row.currency)
+    return found
+
+
+def named(conn: Connection, rows: Sequence[Any]) -> dict[tuple[int, str], Inside]:
+    """Earnings that payouts were put together from, by connection and the payout's id."""
+    found = _inside(conn, e, e.c.net, rows, {_ref(row) for row in rows}, e.c.status.in_(PAID_ONCE))
+    return {
+        (row.connection_id, f"{row.payout_ref}:{row.currency}"): Inside(row.rows, row.net, row.currency)
+        for row in found
+    }
+
+
+def _inside(conn: Connection, t: Any, amount: Any, payouts: Sequence[Any], refs: set[str], *more: Any) -> list[Any]:
+    """Sums by connection, reference and currency, from an index that holds all of it."""
+    groups = (t.c.connection_id, t.c.payout_ref, t.c.currency)
+    owners = {row.connection_id for row in payouts}
     query = (
-        select(e.c.connection_id, e.c.payout_ref, *_inside(e, e.c.net))
-        .where(e.c.connection_id.in_(owners), e.c.payout_ref.in_(refs), e.c.status.in_(PAID_ONCE))
-        .group_by(e.c.connection_id, e.c.payout_ref, e.c.currency)
+        select(*groups, func.count().label("rows"), func.sum(amount).label("net"))
+        .where(t.c.connection_id.in_(owners), t.c.payout_ref.in_(refs), *more)
+        .group_by(*groups)
     )
-    found = conn.execute(query).all() if refs else ()
-    return {(row.connection_id, f"{row.payout_ref}:{row.currency}"): row for row in found}
+    return list(conn.execute(query)) if payouts else []
 
 
 def _ref(payout: Any) -> str:
     """What the earnings call a payout that was put together from them: `tracker.settle` adds the currency."""
     ref: str = payout.external_id.rpartition(":")[0]
     return ref
-
-
-def _inside(t: Any, amount: Any) -> tuple[ColumnElement[Any], ...]:
-    return (
-        func.count().label("rows"),
-        func.sum(amount).label("net"),
-        func.min(t.currency if t is i else t.c.currency).label("currency"),
-        func.count((t.currency if t is i else t.c.currency).distinct()).label("currencies"),
-    )
 
 
 # --- one payout ---

@@ -8,14 +8,16 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
+from functools import cache
 from typing import Any
 
-from sqlalchemy import Connection, and_, bindparam, case, false, func, literal, or_, select, tuple_, union
+from sqlalchemy import Connection, String, and_, bindparam, case, false, func, literal, or_, select, tuple_, union
 from sqlalchemy.sql import ColumnElement
 from sqlalchemy.sql.elements import UnaryExpression
 from sqlalchemy.sql.operators import custom_op
 
 from tracker.money import LARGEST
+from tracker.records import Recurrence
 from tracker.store import rollup
 from tracker.store.reads import COUNTED, Basis, program_t, stream_t, verdict
 from tracker.store.reads_titles import Named, like, named
@@ -24,10 +26,10 @@ from tracker.store.writes import earning_t as e
 
 m = rollup.m
 p = program_t.c
-#: Earnings that one reference leads to at most.
+#: Earnings that one reference leads to at most; what more of them share refers to none.
 REFERRED_MAX = 500
 #: Columns with the provider's references that an index finds within a connection, and anywhere.
-_OWNED_REFS, _REFS = ("subscription_ref", "origin_ref"), ("gateway_ref", "payment_ref")
+_OWNED_REFS, _REFS = ("subscription_ref", "origin_ref"), ("gateway_ref", "payment_ref", "order_ref")
 _TEXTS = ("external_id", "order_ref", "sub_id")
 
 
@@ -49,7 +51,7 @@ class Asked:
     program: Named | None = None
     status: str | None = None
     settlement: str | None = None
-    recurrence: str | None = None
+    recurrence: str | None = None  # "other": all but what recurs
     kind: str | None = None
     currency: str | None = None
     counted: bool | str | None = None  # or the reason why it is not
@@ -71,7 +73,8 @@ class Asked:
 class Sum:
     """Earnings in one currency: all of them, and those that are in the totals of reports.
 
-    `reporting` is the value of the counted ones in the reporting currency; None unless it is known of each.
+    `reporting` is the value of the counted ones in the reporting currency, `worth` that of all; None unless it is known
+    of each.
     """
 
     currency: str
@@ -80,15 +83,16 @@ class Sum:
     counted: int
     counted_net: Decimal
     reporting: Decimal | None
+    worth: Decimal | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cell:
-    """The earnings of one month and connection that may fit: all of them where the roll-up alone tells."""
+    """How many earnings of one month and connection may fit: all of them do where the roll-up alone tells."""
 
     month: int
     connection_id: int
-    sum: Sum
+    earnings: int
 
 
 # --- conditions ---
@@ -109,12 +113,16 @@ _MOMENT = {
 }
 
 
-def _rolled(t: Any, asked: Asked) -> list[ColumnElement[bool]]:
+def _rolled(conn: Connection, t: Any, asked: Asked) -> list[ColumnElement[bool]]:
     """The conditions that earnings and the roll-up can both answer, but for the connection."""
-    same = ("stream_id", "status", "settlement", "recurrence", "kind", "currency")
+    same = ("stream_id", "status", "settlement", "kind", "currency")
     found = [t.c[name] == getattr(asked, name) for name in same if getattr(asked, name) is not None]
+    if asked.recurrence == "other":
+        found.append(t.c.recurrence != Recurrence.RECURRING)
+    elif asked.recurrence is not None:
+        found.append(t.c.recurrence == asked.recurrence)
     if asked.program is not None:
-        found.append(named(t, t.c.program, asked.program))
+        found.append(named(conn, t, t.c.program, asked.program))
     if asked.counted is not None:
         word = asked.counted if isinstance(asked.counted, str) else COUNTED
         found.append(verdict(t) == word if asked.counted else verdict(t) != word)
@@ -123,21 +131,21 @@ def _rolled(t: Any, asked: Asked) -> list[ColumnElement[bool]]:
     return found
 
 
-def _own(asked: Asked) -> list[ColumnElement[bool]]:
+def _own(conn: Connection, asked: Asked) -> list[ColumnElement[bool]]:
     """The conditions that only the earnings can answer."""
     found: list[ColumnElement[bool]] = []
     if asked.product is not None:
-        found.append(named(e, e.c.product, asked.product))
+        found.append(named(conn, e, e.c.product, asked.product))
     if asked.sub_id is not None:
-        found.append(like(e.c.sub_id, asked.sub_id) if "*" in asked.sub_id else e.c.sub_id == asked.sub_id)
+        found.append(like(conn, e.c.sub_id, asked.sub_id) if "*" in asked.sub_id else e.c.sub_id == asked.sub_id)
     amount = e.c.net if asked.currency else e.c.reporting_net
     if asked.least is not None:
         found.append(amount >= asked.least)
     if asked.most is not None:
         found.append(amount <= asked.most)
     if asked.text is not None:
-        names = (named(e, e.c[name], asked.text) for name in ("program", "product"))
-        found.append(or_(*(like(e.c[name], asked.text.pattern) for name in _TEXTS), *names))
+        names = (named(conn, e, e.c[name], asked.text) for name in ("program", "product"))
+        found.append(or_(*(like(conn, e.c[name], asked.text.pattern) for name in _TEXTS), *names))
     if asked.ids is not None:
         found.append(e.c.id.in_(asked.ids) if asked.ids else false())
     if asked.within is not None:
@@ -157,7 +165,15 @@ def _earned(asked: Asked, column: Any = e.c.earned_at) -> list[ColumnElement[boo
 
 
 def referred(conn: Connection, ref: str) -> list[int]:
-    """The earnings that an index finds by a provider's reference: their own id, their charge, what they belong to."""
+    """The earnings that an index finds by a provider's reference: their own id, charge, order, what they belong to."""
+    found = list(conn.execute(_referring(), {"ref": ref}).scalars())
+    return found if len(found) <= REFERRED_MAX else []
+
+
+@cache
+def _referring() -> Any:
+    """Built once: that takes longer than to ask it."""
+    ref = bindparam("ref", type_=String)
     seen = (
         select(connection_t.c.id.label("owner"), _first_resource(connection_t.c.id).label("resource"))
         .cte("seen", recursive=True)
@@ -166,12 +182,12 @@ def referred(conn: Connection, ref: str) -> list[int]:
     seen = seen.union_all(after)
     own = and_(e.c.connection_id == seen.c.owner, e.c.resource == seen.c.resource, e.c.external_id == ref)
     owners = select(connection_t.c.id)
-    ways = union(
+    ways = [
         select(e.c.id).select_from(seen.join(e, own)),
         *(select(e.c.id).where(e.c[name] == ref) for name in _REFS),
         *(select(e.c.id).where(e.c.connection_id.in_(owners), e.c[name] == ref) for name in _OWNED_REFS),
-    )
-    return list(conn.execute(select(ways.subquery().c.id).limit(REFERRED_MAX)).scalars())
+    ]
+    return union(*(select(way.limit(REFERRED_MAX + 1).subquery().c.id) for way in ways))
 
 
 def _first_resource(owner: Any, after: Any = None) -> Any:
@@ -185,14 +201,18 @@ def _first_resource(owner: Any, after: Any = None) -> Any:
 
 
 def cells(conn: Connection, asked: Asked, first: int | None, last: int | None) -> list[Cell]:
-    """Where earnings of the months from `first` to `last` fit, as far as the roll-up knows, with their sums."""
-    conditions = _rolled(m, asked)
+    """Where earnings of the months from `first` to `last` fit, as far as the roll-up knows."""
+    conditions = _in_rollup(conn, asked)
     conditions += [m.c.earned_month >= first] if first else []
     conditions += [m.c.earned_month <= last] if last else []
-    if asked.connection_id is not None:
-        conditions.append(m.c.connection_id == asked.connection_id)
-    rows = _grouped(conn, m, m.c.earnings, conditions, m.c.earned_month, m.c.connection_id)
-    return [Cell(month=row.earned_month, connection_id=row.connection_id, sum=_sum(row)) for row in rows]
+    groups = (m.c.connection_id, m.c.earned_month)
+    query = select(*groups, func.sum(m.c.earnings)).where(*conditions).group_by(*groups)
+    return [Cell(month=row[1], connection_id=row[0], earnings=int(row[2])) for row in conn.execute(query)]
+
+
+def _in_rollup(conn: Connection, asked: Asked) -> list[ColumnElement[bool]]:
+    owner = [] if asked.connection_id is None else [m.c.connection_id == asked.connection_id]
+    return [*_rolled(conn, m, asked), *owner]
 
 
 def volumes(conn: Connection, months: Collection[int]) -> dict[int, int]:
@@ -201,26 +221,36 @@ def volumes(conn: Connection, months: Collection[int]) -> dict[int, int]:
     return {row[0]: int(row[1]) for row in conn.execute(rows.group_by(m.c.connection_id))}
 
 
+def sums_of_months(conn: Connection, asked: Asked, months: Collection[int]) -> list[Sum]:
+    """The sums of whole months, by the roll-up."""
+    return _summed(conn, m, m.c.earnings, [*_in_rollup(conn, asked), m.c.earned_month.in_(months)])
+
+
 def sums(conn: Connection, asked: Asked, owners: Collection[int] | None, months: Collection[int]) -> list[Sum]:
     """The sums of the earnings of some months and connections, read one by one."""
-    rows = _grouped(conn, e, literal(1), _conditions(conn, asked, owners, months))
-    return together(_sum(row) for row in rows)
+    return _summed(conn, e, literal(1), _conditions(conn, asked, owners, months))
 
 
-def _grouped(conn: Connection, t: Any, count: Any, conditions: list[Any], *by: Any) -> list[Any]:
-    groups = (*by, t.c.currency, (verdict(t) == COUNTED).label("counts"))
+def sums_of(conn: Connection, ids: Collection[int]) -> list[Sum]:
+    """The sums of just these earnings."""
+    return _summed(conn, e, literal(1), [e.c.id.in_(ids)]) if ids else []
+
+
+def _summed(conn: Connection, t: Any, count: Any, conditions: list[Any]) -> list[Sum]:
+    groups = (t.c.currency, (verdict(t) == COUNTED).label("counts"))
     amounts = (func.sum(t.c.net).label("net"), func.sum(t.c.reporting_net).label("reporting_net"))
     unconverted = func.max(case((t.c.reporting_net.is_(None), 1), else_=0)).label("unconverted")
     query = select(*groups, func.sum(count).label("earnings"), *amounts, unconverted)
-    return list(conn.execute(query.where(*conditions).group_by(*groups)))
+    return [_sum(row) for row in conn.execute(query.where(*conditions).group_by(*groups))]
 
 
 def _sum(row: Any) -> Sum:
     nothing, earnings = Decimal(0), int(row.earnings)
+    worth = None if row.unconverted else row.reporting_net
     return Sum(
         currency=row.currency, earnings=earnings, net=row.net, counted=earnings if row.counts else 0,
         counted_net=row.net if row.counts else nothing,
-        reporting=nothing if not row.counts else None if row.unconverted else row.reporting_net,
+        reporting=worth if row.counts else nothing, worth=worth,
     )  # fmt: skip
 
 
@@ -229,14 +259,17 @@ def together(found: Iterable[Sum]) -> list[Sum]:
     by_currency: dict[str, Sum] = {}
     for one in found:
         if (other := by_currency.get(one.currency)) is not None:
-            unknown = one.reporting is None or other.reporting is None
             one = Sum(
                 currency=one.currency, earnings=one.earnings + other.earnings, net=one.net + other.net,
                 counted=one.counted + other.counted, counted_net=one.counted_net + other.counted_net,
-                reporting=None if unknown else (one.reporting or 0) + (other.reporting or Decimal(0)),
+                reporting=_plus(one.reporting, other.reporting), worth=_plus(one.worth, other.worth),
             )  # fmt: skip
         by_currency[one.currency] = one
     return [by_currency[currency] for currency in sorted(by_currency)]
+
+
+def _plus(one: Decimal | None, other: Decimal | None) -> Decimal | None:
+    return None if one is None or other is None else one + other
 
 
 # --- a page ---
@@ -281,7 +314,7 @@ LEAST = -LARGEST
 def _conditions(
     conn: Connection, asked: Asked, owners: Collection[int] | None, months: Collection[int]
 ) -> list[ColumnElement[bool]]:
-    found = [*_rolled(e, asked), *_own(asked)]
+    found = [*_rolled(conn, e, asked), *_own(conn, asked)]
     if owners is not None:
         found += [e.c.connection_id.in_(owners), e.c.earned_month.in_(months)]
         return [*found, *_earned(asked, _beside_index(conn, e.c.earned_at))]

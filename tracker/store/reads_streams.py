@@ -11,7 +11,8 @@ from tracker.store.writes import connection_t
 from tracker.store.writes import earning_t as e
 
 m, c, p = rollup.m.c, connection_t.c, program_t.c
-ROWS_MAX = 200
+#: Programs or products of one stream that are told at most.
+ROWS_MAX = 10_000
 
 
 def months(conn: Connection, first: int, last: int, stream_id: int | None = None) -> list[Any]:
@@ -63,10 +64,15 @@ def sources(conn: Connection, stream_id: int, first: int, last: int) -> list[Any
     return list(conn.execute(query))
 
 
-def waiting(conn: Connection, stream_id: int) -> Any:
-    """What waits for validation in a stream: earnings, and the sum of those with a value in the reporting currency."""
-    query = select(func.sum(m.earnings).label("earnings"), func.sum(m.reporting_net).label("net"))
-    return conn.execute(query.where(m.stream_id == stream_id, verdict(rollup.m) == "pending")).one()
+def waiting(conn: Connection, stream_id: int) -> list[Any]:
+    """What waits for validation in a stream, in each currency without a value in the reporting one.
+
+    Columns: currency, earnings, net, reporting_net.
+    """
+    currency = case((~m.converted, m.currency))
+    query = select(currency.label("currency"), *_sums(rollup.m, m.earnings))
+    waits = query.where(m.stream_id == stream_id, verdict(rollup.m) == "pending")
+    return list(conn.execute(waits.group_by(currency)))
 
 
 def products(conn: Connection, stream_id: int, owners: list[int], span: tuple[int, int]) -> list[Any]:

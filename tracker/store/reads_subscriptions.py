@@ -69,6 +69,11 @@ def _double() -> ColumnElement[bool]:
     return and_(c.role != Role.CASH, cash)
 
 
+def owners(conn: Connection) -> list[str]:
+    """Slugs of connections with subscriptions."""
+    return list(conn.execute(select(c.slug).where(exists().where(s.connection_id == c.id))).scalars())
+
+
 def choices(conn: Connection) -> tuple[list[Any], list[str], list[str]]:
     """Connections with subscriptions, their products by title, and their intervals."""
     owners = select(c.slug, c.title).where(c.id.in_(select(s.connection_id))).order_by(c.title, c.slug)

@@ -34,8 +34,8 @@ __all__ = [
     "ApiToken", "AuditEvent", "BankLine", "Inbound", "InboundAddress", "PageDigest", "Quarantine", "RawBatch", "RawRow",
     "Session", "User",
 ]  # fmt: skip
-
 metadata: MetaData = SQLModel.metadata
+_IN_PAYOUT = ("currency", "status", "net")  # all that a list asks of the many earnings inside, so that it reads none
 
 
 class Setting(SQLModel, table=True):
@@ -164,6 +164,8 @@ class Earning(SQLModel, table=True):
         index_where("ix_earning_payment_ref", "payment_ref IS NOT NULL", "payment_ref"),
         index_where("ix_earning_subscription_ref", "subscription_ref IS NOT NULL", "connection_id", "subscription_ref"),
         index_where("ix_earning_origin_ref", "origin_ref IS NOT NULL", "connection_id", "origin_ref"),
+        index_where("ix_earning_order_ref", "order_ref IS NOT NULL", "order_ref"),
+        index_where("ix_earning_payout_ref", "payout_ref IS NOT NULL", "connection_id", "payout_ref", *_IN_PAYOUT),
         index_where("ix_earning_payer", "payer IS NOT NULL", "connection_id", "payer"),
         index_where("ix_earning_fresh", "fresh", "connection_id", "id", sqlite="fresh = 1"),
     )
@@ -336,12 +338,13 @@ class PayoutItem(SQLModel, table=True):
     __table_args__ = (
         UniqueConstraint("connection_id", "resource", "external_id"),
         Index("ix_payout_item_connection_id_earning_ref", "connection_id", "earning_ref"),
+        Index("ix_payout_item_payout_ref", "connection_id", "payout_ref", "currency", "amount"),  # as of earnings
     )
     id: int | None = row_id()
     connection_id: int = owned_by("connection")
     resource: str
     external_id: str
-    payout_ref: str = Field(index=True)
+    payout_ref: str
     earning_ref: str
     amount: Decimal = money()
     currency: str = word(3)
