@@ -7,7 +7,7 @@ import pytest
 from sqlalchemy import Engine
 
 from tracker import accounts
-from tracker.accounts import SESSION, Visitor
+from tracker.accounts import PASSWORD_MAX, SESSION, Visitor
 from tracker.errors import UsageError
 from tracker.store.database import migrate, open_engine
 
@@ -162,3 +162,21 @@ def test_sessions_are_listed_and_ended_one_by_one_or_all_others(engine: Engine, 
     ]  # fmt: skip
     assert accounts.end_other_sessions(engine, eva, here) == 1
     assert [accounts.visitor(engine, one, now) is None for one in (here, there, third)] == [False, True, True]
+
+
+def test_a_list_of_browsers_is_ones_own(engine: Engine, eva: int, now: datetime) -> None:
+    ole = accounts.add_user(engine, "Ole", PASSWORD, "viewer", now)
+    tokens = [accounts.open_session(engine, user, now) for user in (eva, ole)]
+    listed = [
+        [row.token_digest[: accounts.REF] for row in accounts.sessions_of(engine, user, now)] for user in (eva, ole)
+    ]
+    assert listed == [[accounts.ref_of(token)] for token in tokens]
+    assert accounts.end_other_sessions(engine, eva, tokens[0]) == 0
+    assert accounts.visitor(engine, tokens[1], now) is not None
+
+
+def test_the_longest_password_is_taken_whole_and_nothing_after_it(engine: Engine, now: datetime) -> None:
+    longest = "x" * PASSWORD_MAX
+    eva = accounts.add_owner(engine, "Eva", longest, now)
+    tries = (longest, longest + "y", longest[:-1])
+    assert [accounts.recognise(engine, "Eva", one) for one in tries] == [eva, None, None]

@@ -65,7 +65,8 @@ def test_a_planned_restore_waits_for_the_next_start_and_keeps_what_was_there(wor
     assert told.startswith("Restored ")
     assert set(world.earnings()) == {"c1"}
     assert backups.planned(world.deps.settings) is None
-    assert audit.trail(world.engine, 1)[0].action == "ledger restored"
+    (event,) = audit.trail(world.engine, 1)
+    assert (event.actor, event.action, event.subject) == ("tracker serve", "ledger restored", kept.name)
     before = next(name for name in names(world) if name.startswith("before-restore-"))
     world.later(minutes=1)
     backups.plan(world.deps.settings, before)

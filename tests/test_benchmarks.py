@@ -1,16 +1,17 @@
 """The benchmarks measure the real thing: what they load is complete and exact, and what changed is in the history."""
 
 import json
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
-from benchmarks import floor, pages
+from benchmarks import floor, lists, pages, search
 from benchmarks.asking import CONNECTIONS, Asker
 from benchmarks.measured import asked, provider
 from benchmarks.synced import add_all, check, check_changes, opened, sync_all
 from tests.rows import Ledger
-from tracker import overview
+from tracker import overview, reports
 from tracker.web.app import make_app
 
 
@@ -42,6 +43,20 @@ def test_the_floor_reads_the_same_money(tmp_path: Path, capsys: pytest.CaptureFi
         sums.setdefault(account, {})[currency] = net
     assert found["rows"] == 1_000
     assert sums == {name: one["net"] for name, one in truth.items()}
+
+
+def test_the_lists_that_are_measured_hold_the_payouts_of_the_ledger(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with Ledger(f"sqlite:///{tmp_path / 'tracker.db'}", tmp_path) as ledger:
+        search.fill(ledger, 1_200)
+        lists.add(ledger, search.NETWORKS, search.SHOPS, search.START, search.DAYS, 60)
+        lists.measure(ledger, search.START + timedelta(days=search.DAYS - 15), lambda call: (0.0, call()))
+        paid = [row for row in reports.payouts(ledger.engine, ledger.settings) if row.earnings]
+        assert len(paid) > 12 * 12
+        assert {row.difference for row in paid} == {0}
+        assert {row.estimated for row in paid} == {True, False}
+    assert "MRR of 60 subscriptions" in capsys.readouterr().out
 
 
 def test_the_page_that_is_measured_is_the_overview_with_the_sums_of_the_ledger(tmp_path: Path) -> None:

@@ -18,6 +18,7 @@ from tracker.earning_story import Story
 from tracker.errors import UsageError
 from tracker.ledger import program_t
 from tracker.rules import Rule
+from tracker.store.reads import subscription_t
 from tracker.store.writes import connection_t
 
 
@@ -90,6 +91,11 @@ def test_an_earning_names_payout_pair_subscription_and_corrections(world: World)
     paid = story(world, "bank", "m1")
     assert (paid.payout.external_id, paid.payout.amount) == ("po1", Decimal("29.00"))
     assert paid.subscription.external_id == "s1"
+    with world.engine.begin() as conn:
+        conn.execute(update(subscription_t).values(product="prod_1"))
+        known = {"connection_id": paid.more.connection_id, "external_id": "prod_1", "recurring": False}
+        conn.execute(insert(program_t), [{**known, "title": "Plan & more"}])
+    assert story(world, "bank", "m1").subscription.title == "Plan & more"
     assert [row["external_id"] for row in paid.pairs] == ["o1"]
     assert [row["external_id"] for row in paid.related] == ["m2"]
     order = story(world, "shop", "o1")
@@ -111,6 +117,7 @@ def test_an_earning_in_another_currency_tells_rate_and_day(world: World) -> None
 def test_an_earning_tells_why_it_is_in_its_stream(world: World) -> None:
     def told(external_id: str) -> tuple[str, str, Any]:
         found = story(world, "network", external_id).in_stream
+        assert found.rule_slug == ("blog" if found.rule else None)
         return found.title, found.by, found.rule and found.rule.program
 
     assert told("c1") == ("Network", "connection", None)

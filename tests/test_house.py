@@ -21,7 +21,7 @@ LINE |= {"tracker.recurrence", "tracker.classify", "tracker.settle", "tracker.sc
 REPORTS = LINE | {"tracker.figures", "tracker.sync", "tracker.finish", "tracker.inbound", "tracker.revalue"}
 REPORTS |= {"tracker.stored"}
 UPKEEP = {"tracker.books", "tracker.quarantine", "tracker.rebuild", "tracker.streams", "tracker.doctor"}
-UPKEEP |= {"tracker.backup", "tracker.keyring", "tracker.reports", "tracker.summary", "tracker.mail", "tracker.alerts"}
+UPKEEP |= {"tracker.backup", "tracker.keyring", "tracker.reports", "tracker.summary", "tracker.mail"}
 UPKEEP |= {"tracker.accounts", "tracker.tokens", "tracker.audit", "tracker.overview", "tracker.discover"}
 UPKEEP |= {"tracker.periods"}
 UPKEEP |= {"tracker.filters", "tracker.search", "tracker.exports", "tracker.earning_story", "tracker.overrides"}
@@ -41,6 +41,7 @@ ARROWS: dict[str, set[str]] = {
     "tracker.hours": GROUND,
     "tracker.periods": GROUND | {"tracker.months"},
     "tracker.addresses": set(),
+    "tracker.catalogues": set(),
     "tracker.settings": GROUND | {"tracker.addresses"},
     "tracker.vault": GROUND | {"tracker.settings"},
     "tracker.connect": GROUND | {"tracker.connect.webhook", "tracker.connect.catalog"},
@@ -91,9 +92,8 @@ ARROWS: dict[str, set[str]] = {
     "tracker.tokens": REPORTS | {"tracker.accounts"},
     "tracker.audit": REPORTS,
     "tracker.backups": REPORTS | {"tracker.backup", "tracker.audit"},
-    "tracker.mail_proof": REPORTS | {"tracker.mail", "tracker.letter"},
-    "tracker.alerts": REPORTS | {"tracker.reports"},
-    "tracker.letters": GROUND | {"tracker.months", "tracker.figures", "tracker.summary"},
+    "tracker.mail_proof": REPORTS | {"tracker.mail", "tracker.letter", "tracker.catalogues"},
+    "tracker.letters": GROUND | {"tracker.months", "tracker.figures", "tracker.summary", "tracker.catalogues"},
     "tracker.letter": {"tracker.letters", "tracker.summary"},
     "tracker.mail": GROUND | {"tracker.settings", "tracker.letter"},
     "tracker.delivery": REPORTS | {"tracker.summary", "tracker.letter", "tracker.mail"},
@@ -101,7 +101,7 @@ ARROWS: dict[str, set[str]] = {
     "tracker.launch": REPORTS | {"tracker.statements.profiles"},
     "tracker.pulse": set(),
     "tracker.hand": {"tracker.connections", "tracker.settings", "tracker.jobs", "tracker.schedule", "tracker.launch"},
-    "tracker.web": ALL_BUT_DOORS | {"tracker.addresses", "tracker.connect.webhook"},
+    "tracker.web": ALL_BUT_DOORS | {"tracker.addresses", "tracker.catalogues", "tracker.connect.webhook"},
     "tracker.demo": GROUND | {"tracker.settings"},
     "tracker.cli": ALL_BUT_DOORS | {"tracker.web", "tracker.demo", "tracker.launch", "tracker.hand", "workers"},
     "workers": ALL_BUT_DOORS | STARTS,

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.pretend import START, contract, earning
+from tests.pretend import START, Reply, contract, earning
 from tests.world import World, same_sums
 from tracker.connect.plans import iso_z
 
@@ -265,6 +265,27 @@ def test_a_change_feed_reads_changed_objects_and_forgives_one_that_is_gone(ledge
     sync(ledger, "changes")
     assert [call.path for call in ledger.provider.asked].count("/charges/x1") == 1
     assert (ledger.earnings()["x1"].net, len(ledger.earnings())) == (99, 6)
+
+
+def test_a_change_feed_that_is_cut_short_goes_on_where_it_was(ledger: World) -> None:
+    ledger.add("changes")
+    sync(ledger, "changes")
+    ledger.later(hours=12)
+    for number in range(8):
+        ledger.provider.put("/charges", earning(f"x{number}"))
+        event = {"id": f"e{number}", "about": f"x{number}", "updated": iso_z(ledger.now - timedelta(hours=8 - number))}
+        ledger.provider.put("/events", event)
+    ledger.provider.always("/charges/x5", Reply(b"", 404))
+    ledger.provider.always("/charges/x6", Reply(b"", 503))
+    assert ledger.sync("changes").outcome == "failed"
+    assert ledger.earnings().keys() == {f"x{number}" for number in range(5)}
+    ledger.provider.answers.clear()
+    ledger.provider.asked.clear()
+    ledger.later(hours=1)
+    sync(ledger, "changes")
+    asked = [call.path for call in ledger.provider.asked if call.path.startswith("/charges/")]
+    assert asked == ["/charges/x4", "/charges/x5", "/charges/x6", "/charges/x7"]  # what came an hour before, again
+    assert ledger.earnings().keys() == {f"x{number}" for number in range(8)}
 
 
 def test_an_object_of_the_feed_without_an_id_does_not_stop_the_next_sync(ledger: World) -> None:

@@ -289,3 +289,18 @@ def test_what_is_fed_by_files_does_not_say_how_fresh_the_rest_is(ledger: Ledger)
     assert found.as_of["files"] == moment("2026-03-06 12:00")
     ledger.connection("new", next_sync_at=NOW, as_of=None)
     assert seen(ledger).oldest == ("new", None)
+
+
+def test_everybody_has_looked_for_themselves_only(ledger: Ledger) -> None:
+    eva = accounts.add_owner(ledger.engine, "eva", "a long password", NOW)
+    ole = accounts.add_user(ledger.engine, "ole", "a long password", "viewer", NOW)
+    overview.looked(ledger.engine, eva, NOW)
+    later = NOW + timedelta(hours=1)
+    assert overview.looked(ledger.engine, ole, later) == (None, 0)
+    assert overview.looked(ledger.engine, eva, later) == (NOW, 0)
+
+
+def test_what_was_read_longest_ago_is_named(ledger: Ledger) -> None:
+    for slug, hours in (("network", 2), ("shop", 5), ("bank", 1)):
+        ledger.connection(slug, next_sync_at=NOW, as_of=NOW - timedelta(hours=hours))
+    assert seen(ledger).oldest == ("shop", NOW - timedelta(hours=5))

@@ -229,3 +229,9 @@ def _streams_of(ledger: Ledger) -> dict[tuple[int, str], str]:
     titles = {number: title for title, number in ledger._streams.items()}
     with ledger.engine.connect() as conn:
         return {(row.id, row.program): titles[row.stream_id] for row in conn.execute(earning_t.select())}
+
+
+def test_a_kind_is_found_whatever_its_case(world: World) -> None:
+    streams.add_stream(world.deps, "Sold")
+    assert save(world, "sold", kind="SALE")[1] == 1
+    assert held(world) == {"Network": 6, "Shop": 0, "Sold": 1}

@@ -1,6 +1,7 @@
 """Settings that pages store: the weakest layer, taken up by every process, and safe beside a running sync."""
 
 from collections.abc import Iterator
+from datetime import timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from tracker.doctor import examine
 from tracker.errors import ConfigError, UsageError
 from tracker.settings import BadSettings, load_settings
 from tracker.store.tables import Setting
+from tracker.store.writes import connection_t
 
 PATH = "/commissions"
 setting_t: Any = Setting.__table__  # type: ignore[attr-defined]
@@ -267,3 +269,20 @@ def test_the_doctor_knows_what_pages_stored(world: World) -> None:
     )
     (found,) = [one for one in examine(machine, world.now) if one.check == "letters"]
     assert found.message == "Sent each month from day 9 at 08:00 to me@example.com."
+
+
+def test_only_a_sync_that_runs_is_put_off_by_another_currency(world: World) -> None:
+    """Somebody else may hold a connection, to decide by hand what an earning is; its next sync stays when it was."""
+    now, c = world.now, connection_t.c
+    soon, held = now + timedelta(hours=1), now + timedelta(minutes=1)
+    for slug, next_at, leased in (("network", soon, held), ("shop", now, held), ("bank", now, None)):
+        world.add(slug)
+        values = {"next_sync_at": next_at, "leased_until": leased, "leased_by": leased and "elsewhere:1:0"}
+        with world.engine.begin() as conn:
+            conn.execute(update(connection_t).where(c.slug == slug).values(values))
+    stored.change(world.deps, {"letter_day": "4"})
+    assert world.connection("shop").leased_until == held  # nothing that decides about figures
+    stored.change(world.deps, {"currency": "USD"})
+    rows = [world.connection(slug) for slug in ("network", "shop", "bank")]
+    assert [row.leased_until for row in rows] == [None] * 3
+    assert [row.next_sync_at - now for row in rows] == [timedelta(hours=1), timedelta(minutes=2), timedelta()]

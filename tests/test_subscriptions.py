@@ -136,3 +136,12 @@ def test_what_lies_ahead_of_a_subscription(
     (row,) = listed(ledger)
     assert (row.next_at, row.ends_at) == expected
     assert row.started_at == datetime(2026, 2, 3, 12, tzinfo=UTC)
+
+
+def test_an_address_says_which_subscriptions_and_is_read_back() -> None:
+    wanted = Wanted(status="active", connection="shop", product="Atlas", interval="1 month", text="sub_1", doubles=True)
+    assert Wanted.read(wanted.params()) == wanted
+    assert Wanted.read({"q": " x ", "doubles": "no"}) == Wanted(text="x")
+    for name in ("connection", "product", "interval", "q"):
+        with pytest.raises(UsageError, match="not a text to look for"):
+            Wanted.read({name: "a\x1b[2J"})

@@ -127,3 +127,9 @@ def test_whoever_has_the_machine_makes_tokens_of_the_owner(engine: Engine, now: 
     found = tokens.recognise(engine, tokens.make_for_owner(engine, "script", "write", now), now)
     assert found
     assert (found.user, found.may_write) == ("Eva", True)
+
+
+def test_tokens_are_listed_by_name_whatever_its_case(engine: Engine, now: datetime, eva: int) -> None:
+    for name in ("beta", "Alpha", "Gamma", "alpha 2"):
+        tokens.make(engine, eva, name, "read", now)
+    assert [one.name for one in tokens.every(engine)] == ["Alpha", "alpha 2", "beta", "Gamma"]

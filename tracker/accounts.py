@@ -118,6 +118,11 @@ def find_user(engine: Engine, name: str) -> int:
     return int(found)
 
 
+def is_user(engine: Engine, name: str) -> bool:
+    with database_errors(engine), reading(engine) as conn:
+        return conn.execute(select(user_t.c.id).where(user_t.c.name == name.strip())).first() is not None
+
+
 def set_role(engine: Engine, user_id: int, role: str) -> str:
     """Answers the user's name. Raises UsageError when nobody else would be an owner."""
     _role(role)

@@ -1,14 +1,20 @@
 """The audit trail: who did what, when and from where. Names and slugs only; no secret ever stands in it."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Engine, insert, select
+from sqlalchemy import Engine, and_, insert, select, update
 
 from tracker.store import tables
 from tracker.store.database import database_errors, reading
 
 event_t = tables.AuditEvent.__table__  # type: ignore[attr-defined]
+
+REFUSED = "login refused"
+#: Who tried to log in with a name that nobody has.
+UNKNOWN = "unknown name"
+#: Refused logins of one sender with one name within so long are one event.
+TOGETHER = timedelta(hours=1)
 
 
 def record(
@@ -24,6 +30,21 @@ def record(
     }
     with database_errors(engine), engine.begin() as conn:
         conn.execute(insert(event_t).values(values))
+
+
+def refused(engine: Engine, now: datetime, *, name: str | None, sender: str) -> None:
+    """Keep a login that was refused. The subject of an event counts how often that was within `TOGETHER`.
+
+    `name` is that of a user; None where there is no such user, because what was typed may be a password then.
+    """
+    what = {"actor": name or UNKNOWN, "action": REFUSED, "sender": sender[:64]}
+    same = and_(event_t.c.at > now - TOGETHER, *(event_t.c[column] == value for column, value in what.items()))
+    with database_errors(engine), engine.begin() as conn:
+        row = conn.execute(select(event_t.c.id, event_t.c.subject).where(same).order_by(event_t.c.id.desc())).first()
+        if row is None:
+            conn.execute(insert(event_t).values({**what, "at": now, "subject": "1"}))
+        else:
+            conn.execute(update(event_t).where(event_t.c.id == row.id).values(subject=str(int(row.subject) + 1)))
 
 
 def trail(engine: Engine, limit: int, *, before: int | None = None, after: int | None = None) -> list[Any]:

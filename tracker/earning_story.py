@@ -6,7 +6,7 @@ from decimal import Decimal
 from typing import Any
 
 import msgspec
-from sqlalchemy import Connection, Engine, and_, case, select
+from sqlalchemy import Connection, Engine, and_, case, func, select
 
 from tracker.classify import fits, rules_of
 from tracker.connect import catalog
@@ -17,7 +17,7 @@ from tracker.search import row_of
 from tracker.settings import Settings
 from tracker.store import reads_search, writes
 from tracker.store.database import reading
-from tracker.store.reads import item_t, payout_t, subscription_t
+from tracker.store.reads import item_t, payout_t, program_t, stream_t, subscription_t
 from tracker.store.writes import earning_t as e
 
 #: Earnings shown beside it, changes of its history, and bytes of the row as it came.
@@ -58,12 +58,14 @@ class InStream:
     """Why it is in its stream: "override", "rule", or "connection" whose own stream it is.
 
     `rule` has the parts of the rule that fits, `position` as it is tried, and its `id`; also where an override wins.
+    `rule_slug` is that of the stream that the rule fills.
     """
 
     title: str
     slug: str
     by: str
     rule: Any
+    rule_slug: str | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -182,7 +184,10 @@ def _subscription(conn: Connection, row: Any) -> Any:
     if row.subscription_ref is None:
         return None
     same = and_(s.connection_id == row.connection_id, s.external_id == row.subscription_ref)
-    return conn.execute(select(subscription_t).where(same).limit(1)).first()
+    titled = and_(program_t.c.connection_id == s.connection_id, program_t.c.external_id == s.product)
+    title = func.coalesce(program_t.c.title, s.product).label("title")
+    told = select(subscription_t, title).select_from(subscription_t.outerjoin(program_t, titled))
+    return conn.execute(told.where(same).limit(1)).first()
 
 
 def _invoice(conn: Connection, row: Any) -> Any:
@@ -209,4 +214,8 @@ def _in_stream(conn: Connection, row: Any) -> InStream:
         fitting = conn.execute(select(first).where(e.c.id == row.id)).scalar()
         rule = next((one for one in rules if one.id == fitting), None)
     by = "override" if row.override_stream_id is not None else "rule" if rule else "connection"
-    return InStream(title=row.stream, slug=row.stream_slug, by=by, rule=rule)
+    slug = select(stream_t.c.slug).where(stream_t.c.id == rule.stream_id) if rule else None
+    return InStream(
+        title=row.stream, slug=row.stream_slug, by=by, rule=rule,
+        rule_slug=None if slug is None else conn.execute(slug).scalar(),
+    )  # fmt: skip

@@ -4,6 +4,11 @@ import re
 from datetime import UTC, date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
+from tracker.errors import UsageError
+
+#: Years that somebody may ask for.
+YEARS = range(1970, 3000)
+
 
 def month_of(time: datetime, zone: ZoneInfo) -> int:
     """202606 for a moment in June 2026 as the user's calendar sees it."""
@@ -49,3 +54,14 @@ def parse(text: str) -> int:
     if len(year) != 4 or len(number) != 2 or not re.fullmatch("[0-9]{6}", year + number) or not 1 <= int(number) <= 12:
         raise ValueError(f"not a month: {text!r}")
     return int(year) * 100 + int(number)
+
+
+def read_month(text: str, name: str) -> int:
+    """What somebody typed as `name`, as `parse` reads it. Raises UsageError."""
+    try:
+        found = parse(text)
+    except ValueError:
+        found = 0
+    if found // 100 not in YEARS:
+        raise UsageError(f"{name}: not a month: {text[:40]!r}.", hint="Write it as 2026-06.")
+    return found

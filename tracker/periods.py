@@ -4,11 +4,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from tracker.errors import UsageError
-from tracker.months import following, label, parse, span
+from tracker.months import following, label, read_month, span
 
 #: Months that one page shows at most.
 MONTHS_MAX = 240
-_YEARS = range(1970, 3000)
 
 #: From the running month and the first of the ledger: the first and last month of each usual period.
 PRESETS: dict[str, Callable[[int, int], tuple[int, int]]] = {
@@ -34,7 +33,8 @@ class Asked:
     @classmethod
     def read(cls, given: Mapping[str, str]) -> "Asked":
         """From the parameters `period`, or `from` and `to` ("2026-01"). Raises UsageError."""
-        first, last = (_month(name, given.get(name, "").strip()) for name in ("from", "to"))
+        texts = ((name, given.get(name, "").strip()) for name in ("from", "to"))
+        first, last = (read_month(text, name) if text else None for name, text in texts)
         if first or last:
             if first and last and first > last:
                 raise UsageError("from is after to.", hint="Swap them.")
@@ -79,15 +79,3 @@ def period(asked: Asked, running: int, begins: int | None) -> Period:
     if len(span(first, last)) > MONTHS_MAX:
         raise UsageError(f"these are more than {MONTHS_MAX} months.", hint="Choose fewer.")
     return Period(first, last, last == running)
-
-
-def _month(name: str, text: str) -> int | None:
-    if not text:
-        return None
-    try:
-        found = parse(text)
-    except ValueError:
-        found = 0
-    if found // 100 not in _YEARS:
-        raise UsageError(f"{name}: not a month: {text[:40]!r}.", hint="Write it as 2026-06.")
-    return found

@@ -85,7 +85,8 @@ class Product:
 class StreamView:
     """One stream. `products` is None where that would be too many earnings to read without being asked.
 
-    `waiting` is not approved yet, whenever it was earned, and in no other amount.
+    `waiting` is not approved yet, whenever it was earned, and in no other amount; what of it has no rate is in
+    `waiting_unconverted` and only there.
     """
 
     first: int
@@ -95,7 +96,8 @@ class StreamView:
     sources: Sequence[Source]
     products: Sequence[Product] | None
     waiting: Decimal
-    waiting_earnings: int
+    waiting_earnings: int  # in any currency
+    waiting_unconverted: Sequence[Unconverted]
     unconverted: Sequence[Unconverted]
 
 
@@ -152,8 +154,9 @@ def one(
         stream=stream,
         sources=_sources(named),
         products=products,
-        waiting=waits.net or _ZERO,
-        waiting_earnings=int(waits.earnings or 0),
+        waiting=sum((row.reporting_net for row in waits if row.currency is None), _ZERO),
+        waiting_earnings=sum(int(row.earnings) for row in waits),
+        waiting_unconverted=_unconverted(waits),
         unconverted=_unconverted(row for row in rows if row.stream_id == stream_id),
     )
 

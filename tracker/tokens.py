@@ -121,6 +121,17 @@ def revoke(engine: Engine, token_id: int, *, user_id: int | None = None) -> str:
     return str(name)
 
 
+def good(engine: Engine, user_id: int, now: datetime) -> list[Token]:
+    """Those of a user that have not ended."""
+    return [one for one in every(engine, user_id) if one.expires_at is None or one.expires_at > now]
+
+
+def revoke_all(engine: Engine, user_id: int) -> int:
+    """End all tokens of a user at once. Answers how many there were."""
+    with database_errors(engine), engine.begin() as conn:
+        return conn.execute(delete(token_t).where(token_t.c.user_id == user_id)).rowcount
+
+
 def recognise(engine: Engine, text: str, now: datetime) -> Bearer | None:
     """Who sends this text; None, after the same work, for a token that has ended, was revoked or is invented.
 

@@ -36,7 +36,19 @@ PAGES: dict[str, tuple[str, ...]] = {
     "settings": ("/settings",),
     **{
         f"settings-{part}": (f"/settings/{part}",)
-        for part in ["profile", "figures", "mail", "letter", "users", "tokens", "backup", "keys", "trail", "about"]
+        for part in [
+            "profile",
+            "figures",
+            "mail",
+            "letter",
+            "schedule",
+            "users",
+            "tokens",
+            "backup",
+            "keys",
+            "trail",
+            "about",
+        ]
     },
 }
 #: Pages that have something to show once there are rows that nobody understood.

@@ -94,7 +94,11 @@ def watch(window: Tour) -> None:
     rows = window.page.locator("[data-look=running] [data-now=rows]")
     expect(rows).to_have_text(re.compile(r"[1-9]"), timeout=30_000)
     expect(rows).not_to_have_text(rows.inner_text())
+    window.page.get_by_text("Title, schedule, options").click()
+    window.page.get_by_label("Title", exact=True).fill("My Stripe")
     expect(window.page.locator("h1 .tag")).to_have_text("all well", timeout=60_000)
+    expect(window.page.get_by_label("Title", exact=True)).to_have_value("My Stripe")  # what is typed stays
+    expect(window.page.get_by_text("Connected. Your key opens")).to_be_visible()  # and what was said
     assert any(url.endswith("/connections/stripe/progress") for url in window.asked)
 
 
@@ -103,12 +107,12 @@ def drill_down(window: Tour) -> tuple[str, str]:
     page = window.page
     page.get_by_role("link", name="Overview").click()
     row = page.locator("#months tbody tr").nth(1)  # the last full month; the newest comes first
-    total, address = row.locator("td").last.inner_text(), row.locator("a").get_attribute("href")
+    total, address = row.locator("td").last.inner_text(), row.locator("th a").get_attribute("href")
     page.mouse.click(*page.locator("#months canvas").evaluate(SECOND_LAST_BAR))
     page.wait_for_url(f"{window.home}{address}")
-    expect(page.locator("table.totals tbody td").last).to_have_text(total)
+    expect(page.locator("table.totals tbody td").first).to_have_text(total)
     page.go_back()
-    row.locator("a").click()
+    row.locator("th a").click()
     page.wait_for_url(f"{window.home}{address}")
     return str(re.search(r"month=([\d-]+)", page.url)[1]), total  # type: ignore[index]
 
@@ -119,7 +123,7 @@ def override(window: Tour) -> str:
     page.locator("table.earnings tbody th a").first.click()
     expect(page.locator("h1")).not_to_have_text("Earnings")
     page.locator("#to-recurrence").select_option("variable")
-    page.get_by_role("button", name="Decide").click()
+    page.get_by_role("button", name="Apply").click()
     expect(page.get_by_text("1 earning is decided.")).to_be_visible()
     expect(page.locator("[aria-labelledby=decided]")).to_contain_text("variable – You said so.")
     return page.locator("[aria-labelledby=earning] code").first.inner_text()

@@ -19,6 +19,7 @@ PAGES = {
     "/earnings": r"/earnings/\d+",
     "/payouts": r"/payouts/\d+",
     "/subscriptions": "",
+    "/subscriptions/customers": "",
     "/subscriptions/list": "",
     "/connections": r"/connections/(?!add)[a-z0-9-]+",
     "/connections/add": "",
@@ -119,6 +120,29 @@ def test_pages_work_without_a_script(home: str, tour: Open) -> None:
     assert window.page.locator("main table tbody tr").count() > 10
 
 
+def test_what_can_be_done_with_chosen_earnings_stays_in_sight(home: str, tour: Open, owner: StorageState) -> None:
+    window = tour(home, PHONE, state=owner)
+    window.go("/earnings")
+    apply = window.page.get_by_role("button", name="Apply")
+    boxes = window.page.locator("input[name=earning]")
+    expect(apply).not_to_be_in_viewport()
+    boxes.nth(0).check()
+    boxes.nth(2).check()
+    expect(apply).to_be_in_viewport()
+    expect(window.page.locator("[data-count]")).to_have_text("(2)")
+    boxes.nth(9).focus()  # hidden by nothing
+    assert boxes.nth(9).evaluate("box => document.elementFromPoint(...['x', 'y'].map((one, at) =>"
+        " box.getBoundingClientRect()[one] + 8)) === box")  # fmt: skip
+
+
+def test_a_waterfall_says_where_its_scale_begins(home: str, tour: Open, owner: StorageState) -> None:
+    window = tour(home, state=owner)
+    window.go("/subscriptions")
+    said = window.page.locator("#movements .begins")
+    expect(said).to_be_visible()
+    assert re.fullmatch(r"The scale begins at €\d[\d.]*K?, not at nothing\.", said.inner_text())
+
+
 # --- the keyboard ---
 
 FOCUSED = """() => {
@@ -176,6 +200,6 @@ def test_arrow_keys_tell_the_points_of_a_chart_and_enter_opens_one(home: str, to
     window.page.keyboard.press("End")
     assert live.inner_text().startswith(f"{months[0]}: Recurring ")
     window.page.keyboard.press("ArrowLeft")
-    address = rows.nth(1).locator("a").get_attribute("href")
+    address = rows.nth(1).locator("th a").get_attribute("href")
     window.page.keyboard.press("Enter")
     window.page.wait_for_url(f"{window.home}{address}")

@@ -2,6 +2,7 @@
 
 import re
 from collections import defaultdict
+from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -119,9 +120,50 @@ def test_what_is_left_out_is_named(exported: Exported) -> None:
         assert "Left out earnings: 1 not income, 1 pending, 1 reversed." in text
         assert "Left out payouts: 1 failed, 1 in transit." in text
         assert "Payouts are not in it" not in text
-        part = exported(form, status="approved").decode()
-        assert "Payouts are not in it" in part
-        assert "Bank" not in part.title()
+        for less in (
+            {"status": "approved"},
+            {"program": "*"},
+            {"kind": "sale"},
+            {"recurrence": "one_off"},
+            {"min": "1"},
+        ):
+            part = exported(form, **less).decode()
+            assert "Payouts are not in it" in part
+            assert "Bank" not in part.title()
+
+
+def test_payouts_stand_on_their_days_among_the_earnings(ledger: Ledger, exported: Exported) -> None:
+    payout = {"resource": "payouts", "currency": "EUR", "itemised": False, "estimated": False, "status": "paid"}
+    days = [("a", 28, None, 11), ("b", 10, 3, 12), ("c", 16, 25, 13)]  # of May, of June, of June
+    ledger.insert("payout", [
+        {**payout, "connection_id": ledger.connection("stripe"), "external_id": name, "amount": Decimal(amount),
+         "created_at": datetime(2026, 5 if name == "a" else 6, made, 10, tzinfo=UTC), "fee": None,
+         "arrives_at": arrived and datetime(2026, 6, arrived, 10, tzinfo=UTC)}
+        for name, made, arrived, amount in days
+    ])  # fmt: skip
+    ledger.earning("stripe", "1.00", "2026-06-20")
+
+    def told(**wanted: str) -> list[tuple[str, int]]:
+        found, _ = beans(exported(Form.BEANCOUNT, connection="stripe", **wanted).decode())
+        text = exported(Form.HLEDGER, connection="stripe", **wanted).decode()
+        assert [f"{one.date}" for one in found] == sorted(re.findall(r"^(\d{4}-\d\d-\d\d) ", text, re.M))
+        days = re.findall(r"^(\d{4}-\d\d-\d\d) ", text, re.M)
+        assert days == sorted(days)
+        return [(f"{one.date:%m-%d}", int(one.postings[0].units.number)) for one in found if one.narration == "payout"]
+
+    june = [("06-03", 12), ("06-15", 200), ("06-25", 13)]
+    assert told() == [("05-28", 11), *june]
+    assert told(month="2026-06") == june
+    assert told(month="2026-06", to="2026-06-15") == june[:2]
+    assert told(month="2026-06", **{"from": "2026-06-12"}) == june[1:]
+
+
+def test_what_a_journal_uses_is_declared_once_with_its_decimals(exported: Exported) -> None:
+    lines = re.findall(r"^(?:commodity|account) .*$", exported(Form.HLEDGER).decode(), re.M)
+    assert len(lines) == len(set(lines))
+    assert {line for line in lines if line.startswith("commodity")} == {
+        "commodity 1000.00 EUR", "commodity 1000.00 USD", "commodity 1000. JPY",
+    }  # fmt: skip
 
 
 def test_a_day_is_that_of_the_users_zone(exported: Exported) -> None:
@@ -139,9 +181,11 @@ def test_no_text_breaks_a_journal(texts: list[str], slug: str) -> None:
         "earned_at": MADE,
     }  # fmt: skip
     about = About(wanted=Filter(), made_at=MADE, zone=ZoneInfo("UTC"), currency="EUR", as_of={}, payouts=[])
-    found, balances = beans("".join(beancount.write([row], about)))
+    journals = ["".join(write([row], about)) for write in (beancount.write, hledger.write)]
+    found, balances = beans(journals[0])
     assert len(found) == 1
     assert sum(balances.values()) == 0
-    count, same = ledgered("".join(hledger.write([row], about)))
+    count, same = ledgered(journals[1])
     assert count == 1
     assert sum(same.values()) == 0
+    assert all(line.isprintable() for text in journals for line in text.split("\n"))

@@ -61,6 +61,15 @@ def test_a_spreadsheet_that_splits_at_other_signs_runs_nothing_either(text: str)
     assert not formula.search(body)
 
 
+@pytest.mark.parametrize("sign", ["=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠"])
+def test_a_text_that_begins_like_a_formula_is_quoted(ledger: Ledger, sign: str) -> None:
+    row = next(every(ledger.engine, ledger.settings, Filter())) | {"product": f"{sign}1+1"}
+    body = "".join(csv_file.write([row], about(ledger)))
+    assert next(csv.DictReader(io.StringIO(body, newline="")))["product"].startswith(f"'{sign}")
+    cell = sheets(b"".join(xlsx.write([row], about(ledger))))["Earnings"].cell(2, COLUMNS.index("product") + 1)
+    assert (cell.data_type, cell.quotePrefix) == ("s", True)
+
+
 @given(st.text(max_size=20))
 def test_no_text_is_left_that_begins_a_formula(text: str) -> None:
     row = dict.fromkeys(COLUMNS) | {"product": text, "net": Decimal("-1.5"), "currency": "EUR"}
@@ -103,6 +112,19 @@ def test_a_workbook_has_numbers_times_and_texts_that_stay_texts(exported: Export
     told = {row[0].value: row[1].value for row in book["About"].iter_rows()}
     assert told["Filter"] == "everything"
     assert told["Time zone of all times"] == "Europe/Berlin"
+
+
+def test_what_is_unknown_is_an_empty_cell_and_yen_have_no_decimals(exported: Exported) -> None:
+    sheet = sheets(exported(Form.XLSX, currency="JPY"))["Earnings"]
+    row = dict(zip((cell.value for cell in sheet[1]), sheet[2], strict=True))
+    assert (row["net"].value, row["net"].number_format) == (500, "#,##0")
+    assert [row[name].value for name in ("gross", "program", "paid_at")] == [None] * 3
+
+
+def test_a_workbook_of_nothing_still_names_its_columns(exported: Exported) -> None:
+    book = sheets(exported(Form.XLSX, month="2020-01"))
+    assert book.sheetnames == ["Earnings", "About"]
+    assert [[cell.value for cell in row] for row in book["Earnings"].iter_rows()] == [list(COLUMNS)]
 
 
 def test_an_amount_that_a_sheet_would_round_is_text(ledger: Ledger) -> None:

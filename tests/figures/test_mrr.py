@@ -26,7 +26,7 @@ from tests.figures.histories import (
     these,
 )
 from tracker.figures.contracts import PRESETS, Brief, Contract, Policy
-from tracker.figures.mrr import Move, growth, lifetime_value, movements, summed_daily_churn
+from tracker.figures.mrr import Move, lifetime_value, movements
 
 # Movements.
 
@@ -147,20 +147,6 @@ def test_ten_of_a_hundred_leaving_while_thirty_join_is_10_percent_or_stripes_7_6
     assert round(month.subscriber_churn * 100, 2) == Decimal("7.69")
 
 
-def test_daily_churn_rates_are_summed_over_the_period() -> None:
-    contracts = [
-        contract("stays", state("90")),
-        contract("first", state("5", ended_at=day(2026, 6, 1, 12))),
-        contract("third", state("5", ended_at=day(2026, 6, 3, 12))),
-    ]
-    days = [period(contracts, day(2026, 6, n), day(2026, 6, n + 1)) for n in (1, 2, 3)]
-    assert summed_daily_churn(days[:1]) == Decimal("0.05")
-    summed = summed_daily_churn(days)
-    assert summed is not None
-    assert round(summed, 6) == Decimal("0.102632")  # 5/100 + 0 + 5/95
-    assert summed_daily_churn([period([])]) is None
-
-
 def test_what_is_undefined_is_none_and_never_zero() -> None:
     nothing = period([])
     assert these(nothing.start, nothing.end, nothing.customers) == (0, 0, ())
@@ -169,8 +155,6 @@ def test_what_is_undefined_is_none_and_never_zero() -> None:
     assert lifetime_value(Decimal("83.33"), Decimal(0)) is None
     assert lifetime_value(None, Decimal("0.05")) is None
     assert lifetime_value(Decimal("83.33"), None) is None
-    assert growth(Decimal(5), Decimal(0)) is None
-    assert growth(Decimal(110), Decimal(100)) == Decimal("0.1")
     first_month = period([contract("s", state("10", since=day(2026, 6, 9)))])
     assert these(first_month.gross_churn, first_month.subscriber_churn) == (None, 0)
 

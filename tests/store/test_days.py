@@ -146,8 +146,8 @@ def _totals(ledger: Ledger, by: By) -> dict[Key, Key]:
     with reading(ledger.engine) as conn:
         for row in reads.income_by_day(conn, by, Basis.EARNED, 202603, 202606, ledger.settings.zone):
             key = (row.month, row.verdict, row.recurrence, row.currency, str(row.day))
-            count, net = found.get(key, (0, Decimal(0)))
-            found[key] = (count + row.earnings, net + row.net)
+            count, net = found.get(key, (0, 0))
+            found[key] = (count + row.earnings, net + int(row.micros))
     return found
 
 

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from sqlalchemy import insert
 
 from tests.rows import Ledger, moment
+from tracker.money import from_micros
 from tracker.months import day_of
 from tracker.records import CORRECTIONS, NOT_INCOME, Kind, Recurrence, Settlement, Status
 from tracker.store import reads, rollup, terms, writes
@@ -125,9 +126,11 @@ def test_income_by_day_is_cut_in_the_users_zone(ledger: Ledger, zone: str) -> No
     with reading(ledger.engine) as conn:
         rows = reads.income_by_day(conn, By.PROGRAM, Basis.APPROVED, 202603, 202605, ZoneInfo(zone))
     found = {
-        (row.month, row.label, row.verdict, row.recurrence, row.currency, str(row.day)): (row.earnings, row.net)
+        (row.month, row.label, row.verdict, row.recurrence, row.currency, str(row.day)): (
+            row.earnings, from_micros(int(row.micros)),
+        )
         for row in rows
-    }
+    }  # fmt: skip
     assert found == {key: (value[0], value[1]) for key, value in expected.items()}
 
 

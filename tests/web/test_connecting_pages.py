@@ -6,11 +6,14 @@ import httpx
 import pytest
 
 from tests.pretend import KEY, Reply
-from tests.web.conftest import send, words
+from tests.web.conftest import PASSWORD, send, words
 from tests.web.test_connection_pages import FORM, slugs, trail
 from tests.world import World
+from tracker import accounts
 from tracker.connect.session import http_session
 from tracker.demo.server import Sandbox
+from tracker.web.app import make_app
+from tracker.web.listen import Pages, address_of, listen
 
 
 def connect(one: httpx.Client, world: World, provider: str = "network", **more: str) -> httpx.Response:
@@ -34,7 +37,7 @@ def test_a_ledger_without_connections_leads_to_the_catalogue(inside: httpx.Clien
 
 def test_the_catalogue_says_what_is_read_and_needed_and_is_searched_without_a_script(inside: httpx.Client) -> None:
     told = words(inside.get("/connections/add"))
-    assert "Stripe payments Reads balance_transactions, products," in told
+    assert "Stripe payments Reads balance transactions, products," in told
     assert "Needs Restricted key." in told
     found = inside.get("/connections/add?q=affil+net").text
     assert ("/connections/add/awin" in found, "/connections/add/stripe" in found) == (
@@ -56,6 +59,8 @@ def test_every_provider_has_a_form_with_its_own_fields(inside: httpx.Client, wor
     form = inside.get("/connections/add/woocommerce").text
     assert re.search(r'<input id="credential-consumer_secret"[^>]* type="password"[^>]*autocomplete="off"', form)
     assert "WooCommerce &gt; Settings &gt; Advanced" in form
+    assert "Needed there: Read, by a user who may see orders (shop manager)." in form
+    assert "<li>Products: Read</li>" in inside.get("/connections/add/stripe").text
     world.add("network")
     assert 'value="pretend-network"' in inside.get(FORM).text
     world.add("network", "pretend-network")
@@ -187,3 +192,24 @@ def test_an_address_inside_the_network_is_refused_with_the_setting_that_allows_i
         assert "TRACKER_ALLOW_PRIVATE_NETWORKS=true" in words(answer)
         assert "Connect anyway" not in answer.text
     assert world.provider.asked == []
+
+
+def test_the_clock_looks_at_once_when_something_is_connected(world: World) -> None:
+    accounts.add_owner(world.engine, "owner", PASSWORD, world.now)
+    woken: list[str] = []
+    with listen(world.deps) as bound:
+        pages = Pages(make_app(world.deps, wake=lambda: woken.append("now")), bound)
+        headers = {"X-Forwarded-Proto": "http"}
+        with httpx.Client(base_url=address_of(world.deps.settings, bound), headers=headers, timeout=60) as one:
+            send(one, "/login", name="owner", password=PASSWORD)
+            assert woken == []
+            assert connect(one, world).status_code == 303
+        pages.stop()
+    assert woken == ["now"]
+
+
+def test_a_fault_in_another_field_costs_no_key(inside: httpx.Client, world: World) -> None:
+    answer = connect(inside, world, slug="no slug!")
+    assert (answer.status_code, slugs(world)) == (400, [])
+    again = {"credential.key": "", **sealed(answer)}
+    assert connect(inside, world, **again).headers["location"] == "/connections/network"

@@ -72,6 +72,7 @@ def test_a_run_that_goes_on_is_followed(inside: httpx.Client, world: World) -> N
     page = inside.get("/connections/network")
     assert 'data-live="/connections/network/progress" data-moving="yes"' in page.text
     assert '<noscript><meta http-equiv="refresh"' in page.text
+    assert "refresh" not in inside.get("/connections/network?still=yes").text  # for whoever fills in a form of it
     told: list[str] = []
 
     def look(step: object) -> None:
@@ -89,6 +90,28 @@ def test_a_run_that_goes_on_is_followed(inside: httpx.Client, world: World) -> N
     assert ('data-moving="no"' in after, "It is not being read just now." in after) == (True, True)
     assert "<html" not in after
     assert world.ask("select rows from sync_run") == [(9,)]
+
+
+def test_what_is_paused_while_it_is_read_is_read_to_the_end_and_not_again(inside: httpx.Client, world: World) -> None:
+    world.add("network")
+    told: list[str] = []
+
+    def pause(step: object) -> None:
+        if not told:
+            told.append(send(inside, "/connections/network/pause", "/connections/network").headers["location"])
+            told.append(words(inside.get("/connections/network")))
+
+    world.provider.put("/commissions", earning("c1", world.now - timedelta(days=1)))
+    assert world.sync("network", progress=pause).outcome == "ok"
+    assert "It is being read." in told[1]
+    assert told[1].count("It is paused once this run has ended.") == 2  # the notice, and the page
+    page = words(inside.get("/connections/network"))
+    assert ("paused You paused it" in page.replace(" Go on", ""), "Go on" in page, "Sync now" in page) == (
+        True,
+        True,
+        False,
+    )
+    assert len(world.earnings()) == 1
 
 
 def test_a_run_that_was_killed_is_not_shown_as_going_on(inside: httpx.Client, world: World) -> None:
@@ -158,7 +181,11 @@ def test_new_keys_are_tried_before_they_replace_the_old(inside: httpx.Client, wo
 
 def test_the_keys_are_tested_on_the_page(inside: httpx.Client, world: World) -> None:
     world.add("network")
-    assert "readable commissions" in words(send(inside, "/connections/network/test", "/connections/network"))
+    answer = send(inside, "/connections/network/test", "/connections/network")
+    assert "readable commissions" in words(answer)
+    assert re.search(
+        r'id="test" open>\s*<summary>Test the keys</summary>\s*<div class="body" tabindex="-1" autofocus>', answer.text
+    )
     world.provider.key = "another"
     answer = send(inside, "/connections/network/test", "/connections/network")
     assert (answer.status_code, "refused the credentials" in words(answer)) == (400, True)
@@ -223,6 +250,7 @@ def test_a_viewer_looks_and_changes_nothing(viewer: httpx.Client, world: World) 
     page = viewer.get("/connections/network")
     assert (page.status_code, "<form" in page.text.partition("<main")[2]) == (200, False)
     assert viewer.get("/connections/add/awin").status_code == 403
+    assert viewer.get("/welcome").headers["location"] == "/"
     for act in ACTS:
         assert send(viewer, f"/connections/network/{act}", "/connections").status_code == 403
     assert send(viewer, FORM, "/connections", **{"credential.key": KEY}).status_code == 403
@@ -256,7 +284,8 @@ def test_sample_data_is_made_and_removed_by_two_clicks(world: World, tmp_path: P
         with httpx.Client(base_url=address_of(world.deps.settings, bound), timeout=60) as one:
             one.headers["X-Forwarded-Proto"] = "http"
             send(one, "/login", name="owner", password=PASSWORD)
-            assert "Look around with sample data" in words(one.get("/connections"))
+            for path in ("/welcome", "/connections"):
+                assert "Look around with sample data" in words(one.get(path))
             assert send(one, "/sample", "/connections").headers["location"] == "/connections"
             page = one.get("/connections")
             assert "This is sample data" in words(page)
@@ -265,7 +294,8 @@ def test_sample_data_is_made_and_removed_by_two_clicks(world: World, tmp_path: P
             assert "This is sample data" in words(one.get("/"))
             page = one.get("/connections/stripe")
             assert "Sample data, read once." in words(page)
-            assert "Remove with everything" not in words(page)
+            assert not [one for one in ("Change it", "Pause", "Read every") if one in words(page)]
+            assert "The sample data is read. Look at the overview" in words(one.get("/connections"))
             assert send(one, "/sample", "/connections").status_code == 400
             assert send(one, "/sample/remove", "/connections").headers["location"] == "/connections"
             assert "This is sample data" not in words(one.get("/connections"))
@@ -273,3 +303,20 @@ def test_sample_data_is_made_and_removed_by_two_clicks(world: World, tmp_path: P
         pages.stop()
     assert slugs(world) == []
     assert trail(world) == [("sample data added", ""), ("sample data removed", "")]
+
+
+def test_every_resource_stands_on_the_page_once_and_intervals_are_told_in_words(
+    inside: httpx.Client, world: World
+) -> None:
+    world.add("network")
+    world.sync("network")
+    page = inside.get("/connections/network")
+    assert len(re.findall(r">\s*commissions\s*<", page.text)) == 1
+    lengths = [re.sub(r"\s+", " ", one).strip() for one in re.findall(r"<option[^>]*>([^<]*)</option>", page.text)]
+    assert {"30 minutes", "1 hour", "3 hours", "1 day", "7 days"} <= set(lengths)
+
+
+def test_a_provider_that_lists_no_ids_is_not_asked_for_them(inside: httpx.Client, world: World) -> None:
+    world.add("network")
+    assert send(inside, "/connections/network/ids", "/connections/network").status_code == 400
+    assert trail(world) == []

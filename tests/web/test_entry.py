@@ -3,13 +3,14 @@
 import re
 import socket
 from datetime import timedelta
+from urllib.parse import quote
 
 import httpx
 import pytest
 
-from tests.web.conftest import PASSWORD, SETUP_TOKEN, Browser, origin, send
+from tests.web.conftest import PASSWORD, SETUP_TOKEN, Browser, origin, send, words
 from tests.world import World
-from tracker import accounts
+from tracker import accounts, audit
 from tracker.errors import ConfigError
 from tracker.settings import load_settings
 from tracker.web import listen as listening
@@ -45,7 +46,6 @@ def test_the_owner_is_set_up_once_with_the_printed_token(browser: Browser, world
     next_step = one.get("/welcome").text
     assert '<html lang="nb">' in next_step
     assert 'href="/connections/add"' in next_step
-    assert 'action="/sample"' in next_step
     found = world.deps.settings
     assert (found.currency, found.time_zone, found.locale) == ("NOK", "Europe/Oslo", "nb")
     assert world.ask('select name, role from "user"') == [("Eva", "owner")]
@@ -137,6 +137,26 @@ def test_logging_in_and_out(inside: httpx.Client, browser: Browser, world: World
     assert world.ask("select count(*) from session") == [(0,)]
 
 
+def test_a_login_leads_on_to_the_page_that_was_asked_for(inside: httpx.Client, browser: Browser) -> None:
+    one = browser()
+    asked = "/earnings?month=2026-05&q=%C3%A9"
+    assert one.get(asked).headers["location"] == "/login"
+    one.get("/connections/x/progress", headers={"Sec-Fetch-Dest": "empty"})  # a script's question is no page
+    send(one, "/login", name="owner", password="wrong")
+    assert send(one, "/login", name="owner", password=PASSWORD).headers["location"] == asked
+    assert "tracker_wanted" not in one.cookies
+
+
+@pytest.mark.parametrize(
+    "asked", ["//evil.example", "/\\evil.example", "https://evil.example", "/a b", "/x" * 600, "é"]
+)
+def test_a_login_leads_nowhere_else(inside: httpx.Client, browser: Browser, asked: str) -> None:
+    """Whoever set the cookie: another program of the machine, or an address that somebody was sent."""
+    one = browser()
+    one.cookies.set("tracker_wanted", quote(asked))
+    assert send(one, "/login", name="owner", password=PASSWORD).headers["location"] == "/"
+
+
 def test_a_session_is_kept_as_a_digest_and_ends_after_thirty_days(inside: httpx.Client, world: World) -> None:
     assert inside.cookies["tracker_session"] not in str(world.dump())
     world.later(days=29)
@@ -160,6 +180,39 @@ def test_a_login_does_not_say_who_exists(inside: httpx.Client, browser: Browser)
 
     assert refusal("owner") == refusal("nobody")
     assert "Name or password is wrong." in refusal("x" * 64)
+
+
+def test_refused_logins_stand_in_the_trail_counted_and_without_what_was_typed_for_a_name(
+    inside: httpx.Client, browser: Browser, world: World
+) -> None:
+    guessing = browser(sender="198.51.100.9")
+    for name in ("owner", "my secret pass phrase", "owner", "another one", "owner"):
+        assert send(guessing, "/login", name=name, password="wrong password").status_code == 400
+    assert send(browser(sender="198.51.100.10"), "/login", name="owner", password="x").status_code == 400
+    world.later(minutes=61)
+    assert send(guessing, "/login", name="owner", password="wrong password").status_code == 400
+    refused = [row[2:] for row in world.ask("select id, action, actor, sender, subject from audit_event order by id")][
+        1:
+    ]
+    assert refused == [
+        ("owner", "198.51.100.9", "3"),
+        ("unknown name", "198.51.100.9", "2"),
+        ("owner", "198.51.100.10", "1"),
+        ("owner", "198.51.100.9", "1"),
+    ]
+    told = words(inside.get("/settings/trail"))
+    assert "login refused 3 times owner · 198.51.100.9" in told
+    assert "login refused 2 times unknown name · 198.51.100.9" in told
+    assert "login refused owner · 198.51.100.10" in told
+    assert "pass phrase" not in str(world.dump())
+    assert [row.action for row in audit.trail(world.engine, 1)] == ["login refused"]
+
+
+def test_who_has_to_wait_adds_nothing_to_the_trail(inside: httpx.Client, browser: Browser, world: World) -> None:
+    guessing = browser(sender="198.51.100.9")
+    answers = {send(guessing, "/login", name="owner", password="wrong password").status_code for _ in range(14)}
+    assert answers == {400, 429}
+    assert [row.subject for row in audit.trail(world.engine, 1)] == ["10"]
 
 
 def test_too_many_tries_of_one_sender_have_to_wait(inside: httpx.Client, browser: Browser, world: World) -> None:

@@ -61,6 +61,7 @@ def test_an_unknown_table_is_told_column_by_column(inside: httpx.Client, world: 
     address = post_file(inside, "courses.csv", OWN).headers["location"]
     page = settled(inside, address)
     assert "Tell which column is what" in words(page)
+    assert ("Tell below which column is what." in words(page), "--map" in words(page)) == (True, False)
     columns = {"column0": "earned_at", "column1": "product", "column2": "net"}
     refused = send(inside, f"{address}/columns", address, record="earning", name="courses", column1="product")
     assert refused.status_code == 400

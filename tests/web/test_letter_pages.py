@@ -1,15 +1,16 @@
 """Pages about letters: any month as it would arrive, who got it, and sending it."""
 
+import re
 from pathlib import Path
 
 import httpx
 import pytest
 
-from tests.post_office import PostOffice
+from tests.post_office import BROKEN, ME, PostOffice
 from tests.pretend import START, earning
 from tests.web.conftest import send, words
 from tests.world import World
-from tracker.delivery import send_now
+from tracker.delivery import Outcome, send_now
 
 
 @pytest.fixture
@@ -77,3 +78,49 @@ def test_what_is_not_set_up_or_not_over_is_told(inside: httpx.Client, earned: Wo
     month = f"/letters/{START:%Y-%m}"
     assert send(inside, f"{month}/send", month).status_code == 400
     assert "The month is not over" in words(inside.get(month))
+
+
+def test_the_letter_is_in_the_language_in_which_it_is_sent_and_the_page_in_the_readers(
+    inside: httpx.Client, earned: World
+) -> None:
+    earned.deps.settings = earned.deps.settings.model_copy(update={"locale": "de_DE"})
+    month = f"/letters/{START:%Y-%m}"
+    page = inside.get(month, headers={"Accept-Language": "nb"})
+    assert '<html lang="nb">' in page.text
+    assert re.search(r'<h1 lang="de">Einnahmen im [^<]+</h1>', page.text)
+    preview, text = inside.get(f"{month}/preview"), inside.get(f"{month}/text")
+    assert '<html lang="de">' in preview.text
+    assert "wurden bisher 31,00 € verdient" in words(preview)
+    assert text.text.startswith("Einnahmen im ")
+    assert (preview.headers["content-language"], text.headers["content-language"]) == ("de", "de")
+
+
+def test_a_letter_in_doubt_is_told_on_both_pages_with_what_to_do(inside: httpx.Client, earned: World) -> None:
+    with PostOffice() as office:
+        office.answers["TEXT"] = BROKEN
+        earned.deps.settings = office.settings(earned.deps.settings)
+        month = f"/letters/{START:%Y-%m}"
+        earned.later(days=18)
+        assert [one.outcome for one in send_now(earned.deps, START.year * 100 + START.month)] == [Outcome.IN_DOUBT]
+        every, single = inside.get("/letters"), words(inside.get(month))
+        told = re.search(r'<p class="problem">(.+)</p>', every.text)
+        assert told
+        assert ME in told[1]
+        assert f'<a href="{month}">What to do</a>' in told[1]
+        assert "in doubt The mail server got the letter on" in single
+        assert "look into the mailbox, and if it is not there, send it again." in single
+        assert "None" not in single
+        office.answers.clear()
+        send(inside, f"{month}/send", month, again="yes")
+        assert "in doubt" not in words(inside.get(month)) + words(inside.get("/letters"))
+
+
+def test_a_refusal_for_now_says_when_it_is_tried_again(inside: httpx.Client, earned: World) -> None:
+    with PostOffice() as office:
+        office.answers["RCPT"] = "451 4.7.1 greylisted"
+        earned.deps.settings = office.settings(earned.deps.settings)
+        earned.later(days=18)
+        send_now(earned.deps, START.year * 100 + START.month)
+        single = words(inside.get(f"/letters/{START:%Y-%m}"))
+        assert "tried again later" in single
+        assert "Next try in 5 minutes." in single

@@ -5,13 +5,16 @@ from datetime import UTC, datetime
 from zoneinfo import ZoneInfo
 
 import httpx
+import msgspec
 import pytest
+from sqlalchemy import event
 
 from tests.pretend import Reply, earning
 from tests.web.conftest import Browser, send, words
 from tests.world import World
 from tracker import connections
-from tracker.revalue import revalue
+from tracker.revalue import _WAY, _Made, _Way, revalue, setting_t
+from tracker.store import writes
 
 PATH = "/commissions"
 BERLIN = ZoneInfo("Europe/Berlin")
@@ -51,7 +54,7 @@ def test_the_page_tells_figures_their_basis_and_how_fresh_they_are(inside: httpx
         "Same days of last month €1,000.00 +300.00 (+30.0 %)",
         "Same days a year ago no data",
         "Read up to Jun 15, 2026",
-        "Network 1,234.50 65.50 1,300.00 +300.00 (+30.0 %)",
+        "Network 1,234.50 65.50 1,300.00 80.00 +300.00 (+30.0 %)",
         "Waiting for validation €80.00 1 earning",
         "Approved €2,300.00 3 earnings",
         "Paid this month nothing",
@@ -70,6 +73,11 @@ def test_every_figure_leads_to_its_rows(inside: httpx.Client, filled: World) -> 
         "/earnings?month=2026-05&counted=yes",
         "/streams/network",
         "/earnings?month=2026-06&counted=yes&stream=network",
+        "/earnings?month=2026-06&counted=yes&stream=network&recurrence=recurring",
+        "/earnings?month=2026-06&counted=yes&stream=network&recurrence=other",
+        "/earnings?month=2026-06&counted=pending&stream=network",
+        "/earnings?month=2026-06&counted=pending",
+        "/earnings?month=2026-05&counted=yes&recurrence=other",
         "/earnings?counted=pending",
         "/earnings?status=approved&settlement=unpaid&counted=yes",
         "/connections/network",
@@ -78,6 +86,41 @@ def test_every_figure_leads_to_its_rows(inside: httpx.Client, filled: World) -> 
     several = links(inside.get("/?from=2026-04&to=2026-05&basis=approved"))
     assert "/earnings?from=2026-04-01&to=2026-05-31&counted=yes&basis=approved" in several
     assert "/earnings?month=2026-05&counted=yes&basis=approved" in several
+
+
+def test_every_figure_is_the_sum_of_the_page_that_it_leads_to(inside: httpx.Client, filled: World) -> None:
+    put(filled, "e", "2026-06-12 12:00", "3.25", status="declined")
+    put(filled, "f", "2026-05-30 12:00", "20.00", recurrence="recurring")
+    filled.sync("network")
+    found = 0
+    for address in ("/", "/?period=3-months", "/?basis=approved", "/streams", "/streams/network"):
+        figures = re.findall(r'href="(/earnings\?[^"]+)">€?([\d,]+\.\d\d)<', inside.get(address).text)
+        for link, figure in figures:
+            assert f"EUR {figure} " in words(inside.get(link.replace("&amp;", "&"))), f"{address}: {link}: {figure}"
+        found += len(figures)
+    assert found > 25
+
+
+def test_what_a_month_is_held_against_leads_to_just_those_earnings(inside: httpx.Client, filled: World) -> None:
+    put(filled, "late", "2026-05-15 20:00", "7.00")  # later in the day than it is now
+    filled.sync("network")
+    (before,) = (link for link in links(inside.get("/")) if "until=" in link)
+    assert before == "/earnings?month=2026-05&counted=yes&until=2026-05-15T10%3A00%3A00%2B00%3A00"
+    page = inside.get(before)
+    assert "1 earning All that fits, in each currency Currency In totals Earnings EUR 1,000.00 1" in words(page)
+    assert "Earlier than May 15, 2026" in words(page)
+    whole = links(inside.get("/?period=last-month"))
+    assert not any("until=" in link for link in whole)
+
+
+def test_figures_say_so_while_they_are_mixed(inside: httpx.Client, filled: World) -> None:
+    assert "brought in line" not in inside.get("/").text
+    changed = filled.deps.settings.model_copy(update={"currency": "USD"})
+    with filled.engine.begin() as conn:
+        way = _Way(_Made(changed.currency, changed.time_zone, None), everything=True, after=2)
+        writes.upsert(conn, setting_t, [{"name": _WAY, "value": msgspec.json.encode(way).decode()}], ("name",))
+    for path in ("/", "/streams", "/streams/network", "/earnings", "/payouts"):
+        assert "exchange rates: 50 % done. Until all are, figures are mixed." in words(inside.get(path)), path
 
 
 def test_period_basis_and_currency_can_be_chosen(inside: httpx.Client, filled: World) -> None:
@@ -188,6 +231,13 @@ def test_an_empty_ledger_leads_to_the_first_provider_or_to_sample_data(inside: h
     assert "/connections/add" in links(page)
     assert '<form method="post" action="/sample">' in page.text
     assert re.search(r'name="form_token" value="[0-9a-f]{64}"', page.text)
+
+
+def test_an_empty_overview_is_worked_out_once(inside: httpx.Client, world: World) -> None:
+    asked: list[str] = []
+    event.listen(world.engine, "before_cursor_execute", lambda *arguments: asked.append(arguments[2]))
+    assert "Nothing here yet" in words(inside.get("/"))
+    assert sum(statement.startswith("SELECT dirty_month") for statement in asked) == 1
 
 
 def test_a_viewer_of_an_empty_ledger_is_not_asked_to_connect_anything(viewer: httpx.Client) -> None:

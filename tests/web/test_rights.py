@@ -184,3 +184,21 @@ def test_a_session_that_somebody_planted_is_not_the_one_that_is_logged_in(browse
     assert accounts.visitor(world.engine, "planted", world.now) is None
     given = {cookie.value for cookie in one.cookies.jar if cookie.name == "tracker_session"} - {"planted"}
     assert [accounts.visitor(world.engine, token or "", world.now) is not None for token in given] == [True]
+
+
+def test_who_gives_up_being_an_owner_is_led_to_what_they_still_see(inside: httpx.Client, world: World) -> None:
+    second, me = add_second(world), accounts.find_user(world.engine, "owner")
+    for user, role, place in ((second, "viewer", "/settings/users"), (second, "owner", "/settings/users"),
+                              (me, "owner", "/settings/users"), (me, "viewer", "/settings")):  # fmt: skip
+        answer = send(inside, f"/settings/users/{user}/role", "/settings/users", role=role)
+        assert (user, role, answer.headers["location"]) == (user, role, place)
+
+
+def test_a_password_that_was_mistyped_is_given_to_nobody(inside: httpx.Client, world: World) -> None:
+    user = add_second(world)
+    mistyped = {"password": "another long password", "again": "another long passwort"}
+    assert send(inside, f"/settings/users/{user}/password", "/settings/users", **mistyped).status_code == 400
+    assert accounts.recognise(world.engine, "second", PASSWORD) == user
+    given = {"name": "third", "role": "viewer", **mistyped}
+    assert send(inside, "/settings/users", **given).status_code == 400
+    assert {row.name for row in accounts.every_user(world.engine, world.now)} == {"owner", "second"}

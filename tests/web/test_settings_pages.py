@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 
 import httpx
@@ -12,10 +13,10 @@ from tests.post_office import PostOffice
 from tests.pretend import earning
 from tests.web.conftest import PASSWORD, Browser, send, words
 from tests.world import World
-from tracker import accounts, audit, backups, stored, tokens
+from tracker import accounts, audit, backups, connections, stored, tending, tokens
 from tracker.settings import load_settings
 
-PARTS = ("profile", "figures", "mail", "letter", "users", "tokens", "backup", "keys", "trail", "about")
+PARTS = ("profile", "figures", "mail", "letter", "schedule", "users", "tokens", "backup", "keys", "trail", "about")
 ANOTHER = "another long password"
 
 
@@ -40,9 +41,9 @@ def test_owners_see_every_part_viewers_their_profile_and_strangers_none(
 @pytest.mark.parametrize(
     "path",
     [
-        "figures", "mail", "mail/test", "letter", "users", "users/1/role", "users/1/password", "users/1/remove",
-        "tokens", "tokens/1/revoke", "backup", "backup/remove", "backup/restore", "backup/plan", "backup/take-back",
-        "keys/rotate", "keys/retire",
+        "figures", "mail", "mail/test", "letter", "schedule", "users", "users/1/role", "users/1/password",
+        "users/1/remove", "tokens", "tokens/1/revoke", "backup", "backup/remove", "backup/restore", "backup/plan",
+        "backup/take-back", "keys/rotate", "keys/retire",
     ],
 )  # fmt: skip
 def test_a_viewer_changes_nothing_but_their_profile(viewer: httpx.Client, world: World, path: str) -> None:
@@ -76,6 +77,8 @@ def test_another_currency_is_taken_up_at_once_and_every_earning_follows(inside: 
     assert '<option value="USD" selected>' in page
     assert '<option value="America/New_York" selected>' in page
     assert actions(world)[0] == ("owner", "settings changed", "backfill_months, currency, locale, time_zone")
+    told = words(inside.get("/settings/trail"))
+    assert "settings changed Months that a new connection reads back, Currency, Language and country, Time zone" in told
 
 
 def test_what_will_not_do_is_said_beside_its_field_and_what_was_typed_stays(inside: httpx.Client, world: World) -> None:
@@ -165,6 +168,8 @@ def test_a_mail_server_that_is_not_there_is_named(inside: httpx.Client, world: W
     answer = send(inside, "/settings/mail/test", "/settings/mail")
     assert answer.status_code == 400
     assert "refused the recipient me@example.com: 550 no such box." in words(answer)
+    assert ('Check "Who gets it"' in words(answer), "TRACKER_" in words(answer)) == (True, False)
+    assert re.search(r'href="/settings/mail" aria-current="true"', answer.text)  # the address is another one
 
 
 def test_mail_in_the_open_to_another_machine_is_refused(inside: httpx.Client, world: World) -> None:
@@ -173,6 +178,41 @@ def test_mail_in_the_open_to_another_machine_is_refused(inside: httpx.Client, wo
     assert "'none' is not allowed." in words(answer)
     assert 'value="mail.example"' in answer.text
     assert "hush-4711" not in answer.text
+
+
+# --- schedule ---
+
+
+def test_the_schedule_shows_every_connection_and_changes_the_times_of_all(inside: httpx.Client, world: World) -> None:
+    page = words(inside.get("/settings/schedule"))
+    assert "Nothing is connected yet" in page
+    assert "from day 3 of the month, 8:00" in page
+    assert "daily at 5:30" in page
+    for slug in ("network", "shop", "feed"):
+        world.add(slug)
+    world.sync("network")
+    connections.edit(world.deps, "network", interval_s=6 * 3600, quiet="22:00-06:00")
+    tending.close(world.deps, "feed")
+    page = words(inside.get("/settings/schedule"))
+    assert re.search(r"Pretend Network 6 hours 22:00-06:00 \w+ \d", page)
+    assert re.search(r"Pretend Shop 1 hour – about to be read", page)
+    assert re.search(r"Pretend Feed – – read no more", page)
+    assert send(inside, "/settings/schedule", do="interval", interval="12h").status_code == 303
+    assert "Saved for all 2 connections." in words(inside.get("/settings/schedule"))
+    assert send(inside, "/settings/schedule", do="quiet", quiet="23:00-05:00").status_code == 303
+    agreed = "select interval_s, quiet from connection where slug != 'feed'"
+    assert world.ask(agreed) == [(12 * 3600, "23:00-05:00")] * 2
+    for wrong in ({"do": "quiet", "quiet": "at night"}, {"do": "interval", "interval": "1s"}, {"do": ""}):
+        answer = send(inside, "/settings/schedule", **wrong)
+        assert (answer.status_code, 'role="alert"' in answer.text) == (400, True)
+    assert world.ask(agreed) == [(12 * 3600, "23:00-05:00")] * 2
+    assert send(inside, "/settings/schedule", do="quiet", quiet="").status_code == 303
+    assert world.ask(agreed) == [(12 * 3600, None)] * 2
+    assert [one[1:] for one in actions(world)][:3] == [
+        ("schedule changed", "quiet "),
+        ("schedule changed", "quiet 23:00-05:00"),
+        ("schedule changed", "interval_s 43200"),
+    ]
 
 
 # --- people ---
@@ -211,7 +251,7 @@ def test_a_profile_is_ones_own_and_speaks_at_once(viewer: httpx.Client, inside: 
     assert '<html lang="nb">' in viewer.get("/settings/profile").text
     assert '<html lang="en">' in inside.get("/settings/profile").text
     answer = send(viewer, "/settings/profile", name="owner", language="")
-    assert (answer.status_code, "There is a user called owner already." in words(answer)) == (400, True)
+    assert (answer.status_code, "Det finnes allerede en bruker som heter owner." in words(answer)) == (400, True)
     assert send(viewer, "/settings/profile", name="Gast", language="fr").status_code == 400
 
 
@@ -227,7 +267,33 @@ def test_a_password_is_changed_with_the_old_one_and_guesses_have_to_wait(
     assert other.get("/").headers["location"] == "/login"
     answers = [send(viewer, "/settings/password", "/settings/profile", **change) for _ in range(9)]
     assert "The old password is wrong." in words(answers[0])
+    assert answers[0].text.index('action="/settings/profile"') < answers[0].text.index("The old password is wrong.")
     assert "Too many tries. Wait 16 minutes" in words(answers[-1])
+
+
+def test_a_new_password_ends_ones_own_tokens_where_that_is_asked_for(
+    inside: httpx.Client, viewer: httpx.Client, world: World
+) -> None:
+    change = {"old": PASSWORD, "new": ANOTHER, "again": ANOTHER}
+    assert "API token as well" not in words(inside.get("/settings/profile"))
+    me, guest = accounts.find_user(world.engine, "owner"), accounts.find_user(world.engine, "guest")
+    for user, name in ((me, "spreadsheet"), (me, "script"), (guest, "theirs")):
+        tokens.make(world.engine, user, name, "read", world.now)
+    tokens.make(world.engine, me, "over", "read", world.now, expires_at=world.now + timedelta(minutes=1))
+    world.later(minutes=2)
+    assert "End my 2 API tokens as well" in words(inside.get("/settings/profile"))
+    assert send(inside, "/settings/password", "/settings/profile", **change).status_code == 303
+    assert len(tokens.every(world.engine)) == 4
+    back = {"old": ANOTHER, "new": PASSWORD, "again": PASSWORD, "tokens_too": "yes"}
+    assert send(inside, "/settings/password", "/settings/profile", **{**back, "old": "x"}).status_code == 400
+    assert len(tokens.every(world.engine)) == 4
+    assert send(inside, "/settings/password", "/settings/profile", **back).status_code == 303
+    assert "logged out. 3 API tokens are ended." in words(inside.get("/settings/profile"))
+    assert [one.name for one in tokens.every(world.engine)] == ["theirs"]
+    assert actions(world)[0] == ("owner", "tokens revoked", "owner")
+    reset = {"password": ANOTHER, "again": ANOTHER}
+    assert send(inside, f"/settings/users/{guest}/password", "/settings/users", **reset).status_code == 303
+    assert "1 API token of theirs stays good." in words(inside.get("/settings/users"))
 
 
 def test_browsers_are_listed_and_logged_out(inside: httpx.Client, browser: Browser, world: World) -> None:
@@ -288,9 +354,14 @@ def test_a_backup_is_made_downloaded_uploaded_and_put_back_at_the_next_start(
     assert uploaded.startswith("uploaded-")
     assert send(inside, "/settings/backup/plan", "/settings/backup", name=uploaded).status_code == 303
     assert "A restore waits" in words(inside.get("/settings/backup"))
+    for part in ("", *(f"/{part}" for part in PARTS if part != "backup")):
+        assert f"A restore waits: when the tracker starts next, {uploaded} takes" in words(
+            inside.get(f"/settings{part}")
+        )
     assert send(inside, "/settings/backup/remove", "/settings/backup", name=uploaded).status_code == 400
     assert send(inside, "/settings/backup/take-back", "/settings/backup").status_code == 303
     assert backups.planned(world.deps.settings) is None
+    assert "A restore waits" not in words(inside.get("/settings/users"))
     assert send(inside, "/settings/backup/remove", "/settings/backup", name=uploaded).status_code == 303
     told = [action for _, action, _ in actions(world)]
     assert told[:4] == ["backup removed", "restore taken back", "restore planned", "backup uploaded"]
@@ -344,7 +415,7 @@ def test_the_trail_is_paged_the_newest_first(inside: httpx.Client, world: World)
 def test_about_tells_version_place_and_health_without_a_password(inside: httpx.Client, world: World) -> None:
     page = inside.get("/settings/about")
     assert str(world.folder) in page.text
-    assert "no clock is running (never seen)" in words(page)
+    assert "No clock is running (never seen)" in words(page)
     assert "disk space" not in page.text
     closer = inside.get("/settings/about?closer=yes")
     assert "disk space" in closer.text

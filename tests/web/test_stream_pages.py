@@ -14,6 +14,7 @@ from tests.world import World
 from tracker import rules, streams
 from tracker.ledger import program_t
 from tracker.rules import Rule
+from tracker.web.pages import streams as pages
 
 
 @pytest.fixture
@@ -58,13 +59,43 @@ def test_a_stream_opens_to_its_months_programs_and_products(inside: httpx.Client
     told = words(page)
     assert "Network €60.00 counted from July 2025 to June 2026" in told
     assert "Jun 2026 so far – 60.00 60.00" in told
-    assert "Program 0 Pretend Network 3 30.00" in told
+    assert "Pretend Network Program 0 3 30.00" in told
     assert "E-Book 6 60.00" in told
     assert "/earnings?stream=network&month=2026-06&counted=yes" in page.text.replace("&amp;", "&")
     assert "connection=network&amp;program=%3Dp1" in page.text
     assert "Everything that no rule takes, of network" in told
     assert "May 2025" in words(inside.get("/streams/network?months=24"))
     assert "Course &lt;A&gt;" in inside.get("/streams/shop").text
+
+
+def test_a_stream_of_many_programs_and_products_is_read_page_by_page(
+    inside: httpx.Client, filled: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pages, "SHOWN", 1)
+    world = filled
+    world.provider.put(
+        "/commissions", earning("g", world.now, program="p0", product="Guide", status="approved", net="1")
+    )
+    world.sync("network")
+    first = inside.get("/streams/network")
+    assert "Pretend Network Program 0 4 31.00" in words(first)
+    assert "Program 1 3" not in words(first)
+    assert "1 more Further →" in words(first)
+    second = inside.get("/streams/network?source_page=2")
+    assert "Pretend Network Program 1 3 30.00" in words(second)
+    assert "E-Book 6 60.00" in words(second)  # each table has its own pages
+    assert 'href="?source_page=2&amp;product_page=2#products"' in second.text.replace("products=yes&amp;", "")
+    assert "Guide 1 1.00" in words(inside.get("/streams/network?product_page=2"))
+    assert inside.get("/streams/network?source_page=0").status_code == 400
+
+
+def test_what_waits_and_cannot_be_converted_is_named(inside: httpx.Client, filled: World) -> None:
+    for name, currency in (("w1", "EUR"), ("w2", "KES")):
+        filled.provider.put("/commissions", earning(name, filled.now, currency=currency, status="pending", net="3"))
+    filled.sync("network")
+    told = words(inside.get("/streams/network"))
+    assert "€3.00 more waits for approval, in 2 earnings. Show them Not in this sum" in told
+    assert "KES 3.00 (1 earning)." in told.replace("\xa0", " ")
 
 
 def test_a_stream_is_added_described_renamed_and_moved(inside: httpx.Client, filled: World) -> None:
@@ -212,3 +243,8 @@ def test_streams_are_for_users_and_unknown_ones_are_not_there(
     rule, _ = rules.save(filled.deps, Rule(stream="shop", program="p1"))
     assert inside.get(f"/streams/network/rules/{rule}").status_code == 404
     assert send(inside, "/streams/gone", "/streams", name="Mine").status_code == 404
+
+
+def test_the_best_month_of_a_stream_fills_the_height_of_its_picture(inside: httpx.Client, filled: World) -> None:
+    heights = [int(one) for one in re.findall(r'<rect[^>]* height="(\d+)"', inside.get("/streams").text)]
+    assert max(heights) == 24

@@ -10,6 +10,7 @@ import pytest
 from tests.rows import Ledger, moment
 from tests.web.conftest import Browser, words
 from tests.world import World
+from tracker.web.pages import subscriptions as pages
 
 
 @pytest.fixture
@@ -31,15 +32,43 @@ def test_the_month_so_far_and_how_it_moved(inside: httpx.Client, ledger: Ledger)
     told = words(page)
     assert "Recurring revenue now €48.00 a month A year at this rate (ARR) €576.00 Customers 3" in told
     assert (
-        "Start 35.00 New 8.00 Expansion 10.00 Reactivation – Contraction – Churn -5.00 Exchange rates – End 48.00"
-        in told
-    )
-    assert "New customers 1 Came back 0 Left 1 Pay more 1 Pay less 0" in told
+        "Start 3 customers 35.00 New 1 customer 8.00 Expansion 1 customer 10.00 Reactivation – Contraction –"
+        " Churn 1 customer -5.00 Exchange rates – End 3 customers 48.00"
+    ) in told
+    assert "Read up to Jun 15, 2026" in told
     assert "Customers who left 33.3 %" in told
     assert "Net revenue retention 114.3 %" in told
     assert "Jun 2026 3 customers 48.00 May 2026 3 customers 35.00 Apr 2026 1 customer 10.00" in told
     assert page.text.count("<h1") == 1
     assert "style=" not in page.text
+
+
+def test_every_movement_opens_to_its_customers_and_they_to_their_subscriptions(
+    inside: httpx.Client, ledger: Ledger
+) -> None:
+    links = re.findall(r'href="(/subscriptions/customers\?[^"]+)"', inside.get("/subscriptions").text)
+    parts = {re.findall(r"part=(\w+)", link)[0]: words(inside.get(link.replace("&amp;", "&"))) for link in links}
+    assert set(parts) == {"start", "new", "expansion", "churn", "end"}
+    assert "Expansion in June 2026 €10.00 a month 1 customer" in parts["expansion"]
+    assert "Start Expansion End grown 20.00 10.00 30.00" in parts["expansion"]
+    assert "Churn in June 2026 -€5.00 a month 1 customer" in parts["churn"]
+    assert "left 5.00 -5.00 –" in parts["churn"]
+    assert "Who paid at the end of June 2026 €48.00 a month 3 customers" in parts["end"]
+    assert "Start End grown 20.00 30.00 yearly 10.00 10.00 new – 8.00" in parts["end"]
+    page = inside.get("/subscriptions/customers?month=2026-05&part=new&policy=ghost")
+    assert 'href="/subscriptions/list?q=grown"' in page.text
+    assert "Nobody" in inside.get("/subscriptions/customers?part=fx").text
+    for query in ("part=all", "page=0", "month=June", "policy=guess"):
+        assert inside.get(f"/subscriptions/customers?{query}").status_code == 400
+
+
+def test_many_customers_are_read_page_by_page(
+    inside: httpx.Client, ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pages, "CUSTOMERS", 2)
+    first, second = (inside.get(f"/subscriptions/customers?page={number}") for number in (1, 2))
+    assert "yearly 10.00 10.00 Further →" in words(first)
+    assert "End new – 8.00 ← Back" in words(second)
 
 
 def test_a_page_that_is_remembered_forgets_as_soon_as_something_is_written(
@@ -84,5 +113,18 @@ def test_a_ledger_without_subscriptions_says_so(inside: httpx.Client, viewer: ht
 
 
 def test_subscriptions_are_for_users(browser: Browser) -> None:
-    for path in ("/subscriptions", "/subscriptions/list"):
+    for path in ("/subscriptions", "/subscriptions/customers", "/subscriptions/list"):
         assert browser().get(path).headers["location"] == "/login"
+
+
+def test_two_years_are_told_where_they_are_asked_for_and_those_who_left_as_well(
+    inside: httpx.Client, world: World, database_url: str, tmp_path: Path
+) -> None:
+    with Ledger(database_url, tmp_path) as ledger:
+        over = {"status": "canceled", "ended_at": moment("2026-05-10")}
+        ledger.subscription("stripe", "left", "5", "2024-09-10", **over)
+        charts = [inside.get(f"/subscriptions{query}").text for query in ("", "?months=24")]
+    assert ["No running subscriptions" in page for page in charts] == [False, False]
+    rows = [len(re.findall(r'<th scope="row">[^<]*(?:<a[^>]*>)?\s*(?:Sep|Oct) 2024', page)) for page in charts]
+    assert rows[0] == 0
+    assert rows[1] >= 2

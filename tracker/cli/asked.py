@@ -1,7 +1,7 @@
 """What one asks a report for: months, days, currencies, choices. Whatever is none raises UsageError."""
 
 from collections.abc import Iterable
-from datetime import date, timedelta
+from datetime import date
 from typing import Annotated, TypeVar
 
 import typer
@@ -9,7 +9,7 @@ import typer
 from tracker.cli.ground import parse_day
 from tracker.errors import MoneyError, UsageError
 from tracker.money import currency_code
-from tracker.months import following, parse
+from tracker.months import YEARS, following, last_day, read_month
 
 From = Annotated[str | None, typer.Option("--from", metavar="MONTH", help="First month, such as 2026-01.")]
 To = Annotated[str | None, typer.Option("--to", metavar="MONTH", help="Last month, included.")]
@@ -21,23 +21,12 @@ Json = Annotated[bool, typer.Option("--json", help="For scripts.")]
 Csv = Annotated[bool, typer.Option("--csv", help="For spreadsheets.")]
 
 _Word = TypeVar("_Word", bound=str)
-_YEARS = range(1970, 3000)
-
-
-def month(text: str, name: str) -> int:
-    try:
-        found = parse(text)
-    except ValueError:
-        found = 0
-    if found // 100 not in _YEARS:
-        raise UsageError(f"{name}: not a month: {text[:40]!r}.", hint="Write it as 2026-06.")
-    return found
 
 
 def months(first: str | None, last: str | None, current: int, count: int = 12) -> tuple[int, int]:
     """The months asked for; the last `count` ones, the current one included, where nothing is said."""
-    end = month(last, "--to") if last else None
-    begin = month(first, "--from") if first else following(end or current, 1 - count)
+    end = read_month(last, "--to") if last else None
+    begin = read_month(first, "--from") if first else following(end or current, 1 - count)
     end = end or max(begin, current)
     if begin > end:
         raise UsageError("--from is after --to.", hint="Swap them.")
@@ -55,11 +44,10 @@ def days(first: str | None, last: str | None) -> tuple[date | None, date | None]
 
 def _day(text: str, name: str, *, end: bool = False) -> date:
     if len(text) == len("2026-06"):
-        number = month(text, name)
-        after = following(number)
-        return date(after // 100, after % 100, 1) - timedelta(days=1) if end else date(number // 100, number % 100, 1)
+        number = read_month(text, name)
+        return last_day(number) if end else date(number // 100, number % 100, 1)
     found = parse_day(text, name)
-    if found.year not in _YEARS:
+    if found.year not in YEARS:
         raise UsageError(f"{name}: not a day: {text[:40]!r}.", hint="Write it as 2026-06-30.")
     return found
 

@@ -12,6 +12,7 @@ from tracker.cli.ground import PARTIAL, open_ledger, out, parse_pairs, print_jso
 from tracker.connections import Deps
 from tracker.errors import TrackerError, UsageError
 from tracker.money import plain
+from tracker.months import read_month
 from tracker.records import Role
 from tracker.statements import custom, importing
 from tracker.statements.headers import recognise
@@ -100,7 +101,6 @@ def import_(
 
 def _asked(decimal: str | None, dates: str | None, currency: str | None, month: str | None) -> Asked:
     from tracker.cli.asked import code
-    from tracker.cli.asked import month as read_month
 
     if decimal not in (None, ".", ","):
         raise UsageError(f"--decimal: {decimal[:10]!r} is no decimal mark.", hint="Give . or ,")

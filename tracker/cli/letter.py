@@ -15,7 +15,7 @@ from tracker.connections import Deps
 from tracker.delivery import Outcome, send_now, troubles
 from tracker.errors import UsageError
 from tracker.mail import compose
-from tracker.months import following, label, month_of
+from tracker.months import following, label, month_of, read_month
 from tracker.store.database import reading
 from tracker.summary import Before, MonthlySummary, of_letter
 
@@ -36,7 +36,7 @@ def letter(
 ) -> None:
     """The letter about a month: what came in, what was taken back, what is open, and what needs a hand."""
     shown = None if form is None and send else asked.choice(form or "text", FORMATS, "--format")
-    wanted = asked.month(month, "MONTH") if month else None
+    wanted = read_month(month, "MONTH") if month else None
     if again and not send:
         raise UsageError("--again goes with --send.")
     deps = open_ledger()

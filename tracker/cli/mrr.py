@@ -13,7 +13,7 @@ from tracker.cli.columns import Line, Written, freshness, laid_out, several, sho
 from tracker.cli.ground import open_ledger, print_json
 from tracker.figures.contracts import PRESETS
 from tracker.figures.mrr import Move, lifetime_value, rounded
-from tracker.months import label
+from tracker.months import label, read_month
 from tracker.reports import Recurring
 from tracker.settings import Settings
 
@@ -28,7 +28,7 @@ def mrr(
     as_json: asked.Json = False,
 ) -> None:
     """MRR at the end of a month, or now while it runs, and how it moved: new, expansion, contraction, churn."""
-    wanted = asked.month(month, "--month") if month else None
+    wanted = read_month(month, "--month") if month else None
     code = asked.code(currency)
     deps = open_ledger()
     report = reports.recurring(deps.engine, deps.settings, deps.now(), month=wanted, currency=code, policy=policy)

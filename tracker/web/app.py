@@ -36,7 +36,7 @@ from tracker.web.pages import (
     streams,
     subscriptions,
 )
-from tracker.web.site import SESSION, LogIn, NotThere, OwnersOnly, Site, Stale, deps_of, go, show, speech
+from tracker.web.site import SESSION, LogIn, NotThere, OwnersOnly, Site, Stale, deps_of, show, speech, to_login
 
 log = structlog.get_logger()
 _STATIC = Path(__file__).parent / "static"
@@ -65,7 +65,7 @@ def make_app(
         app.include_router(part.router)
     app.mount(PREFIX, make_api(app.state.site))
     app.mount("/static", Assets(_STATIC))
-    app.add_exception_handler(LogIn, lambda request, error: go("/login"))
+    app.add_exception_handler(LogIn, lambda request, error: to_login(request))
     app.add_exception_handler(Stale, _stale)
     app.add_exception_handler(OwnersOnly, _owners_only)
     app.add_exception_handler(NotThere, _http)
@@ -129,7 +129,8 @@ def _refused(request: Request, error: Exception) -> Response:
     """What is wrong with what was asked, in the words of the part that found it."""
     if isinstance(error.__cause__, DBAPIError):
         return _trouble(request, error)
-    return _message(request, 400, speech(request)._("This cannot be done"), str(error))
+    w = speech(request)
+    return _message(request, 400, w._("This cannot be done"), w.told(error, as_sentence=True))
 
 
 def _http(request: Request, error: Exception) -> Response:

@@ -49,7 +49,12 @@ def time_zones(w: Speech, chosen: str) -> Groups:
         area, _, city = name.partition("/")
         found.setdefault(area, []).append((name, city.replace("_", " ").replace("/", ", ")))
     alone = [(name, name) for name in dict.fromkeys(["UTC", chosen]) if name not in _cities()]
-    return [(w._("Everywhere"), alone), *((area, found[area]) for area in _AREAS if area in found)]
+    areas = {
+        "Europe": w._("Europe"), "America": w._("America"), "Asia": w._("Asia"), "Africa": w._("Africa"),
+        "Australia": w._("Australia"), "Pacific": w._("Pacific"), "Atlantic": w._("Atlantic"),
+        "Indian": w._("Indian Ocean"), "Arctic": w._("Arctic"), "Antarctica": w._("Antarctica"),
+    }  # fmt: skip
+    return [(w._("Everywhere"), alone), *((areas[area], found[area]) for area in _AREAS if area in found)]
 
 
 @lru_cache

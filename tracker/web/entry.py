@@ -13,7 +13,6 @@ from tracker.addresses import neighbourhood
 from tracker.errors import UsageError
 from tracker.settings import BadSettings
 from tracker.web import choices
-from tracker.web.pages.settings_menu import sentence
 from tracker.web.site import (
     OwnForm,
     User,
@@ -28,6 +27,7 @@ from tracker.web.site import (
     show,
     site_of,
     speech,
+    wanted,
 )
 
 log = structlog.get_logger()
@@ -59,21 +59,21 @@ def finish_setup(
     request: Request, token: Words = "", name: Words = "", password: Words = "", again: Words = "",
     currency: Words = "", time_zone: Words = "", locale: Words = "",
 ) -> Response:  # fmt: skip
-    site, deps, say = site_of(request), deps_of(request), speech(request)._
+    site, deps = site_of(request), deps_of(request)
     if not _may_set_up(request, token):
         return _no_page(request)
     typed = {"name": name, "currency": currency, "time_zone": time_zone, "locale": locale}
     given = {field: typed[field] for field in FIGURES if typed[field] and field not in deps.settings.places}
     try:
         if password != again:
-            raise UsageError(say("The two passwords are not the same."))
+            raise UsageError("The two passwords are not the same.")
         changed = stored.change(deps, given) if given else frozenset[str]()
         language = deps.settings.locale.split("_")[0] if locale else None
         user_id = accounts.add_owner(deps.engine, name, password, deps.now(), language)
     except BadSettings as error:
         return _setup_page(request, token, typed, problems=error.problems)
     except UsageError as error:
-        return _setup_page(request, token, typed, problem=sentence(str(error)))
+        return _setup_page(request, token, typed, problem=str(error))
     site.setup_token = None
     log.info("owner set up", user=user_id)
     audit.record(deps.engine, deps.now(), actor=name.strip(), action="owner set up", sender=sender_of(request))
@@ -120,7 +120,9 @@ def _no_page(request: Request) -> Response:
 @router.get("/welcome")
 def welcome(request: Request, visitor: User) -> Response:
     """What next, right after the first run."""
-    return show(request, "welcome.html.j2", {})
+    if visitor.role != OWNER:
+        return go("/")
+    return show(request, "welcome.html.j2", {"may_play": site_of(request).play is not None})
 
 
 # --- login ---
@@ -133,7 +135,7 @@ def ask(request: Request) -> Response:
     if not accounts.any_user(deps_of(request).engine):
         say = speech(request)._
         told = say("Open the set-up address that `tracker serve` printed when it started, or run: tracker password")
-        return show(request, "message.html.j2", {"title": say("Not set up yet"), "told": told})
+        return show(request, "message.html.j2", {"title": say("Not set up yet"), "told": told, "stay": True})
     return show(request, "login.html.j2", {"problem": "", "name": ""})
 
 
@@ -150,11 +152,13 @@ def enter(request: Request, name: Words = "", password: Words = "") -> Response:
     user_id = accounts.recognise(site.deps.engine, name, password)
     if user_id is None:
         log.warning("login refused", sender=sender)
+        known = name.strip() if accounts.is_user(site.deps.engine, name) else None
+        audit.refused(site.deps.engine, now, name=known, sender=sender)
         told = say("Name or password is wrong.")
         return show(request, "login.html.j2", {"problem": told, "name": name}, 400)
     log.info("logged in", user=user_id, sender=sender)
     audit.record(site.deps.engine, now, actor=name.strip(), action="logged in", sender=sender)
-    response = go("/")
+    response = go(wanted(request))
     log_in(request, response, user_id)
     return response
 

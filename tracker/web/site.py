@@ -2,6 +2,7 @@
 
 import hashlib
 import hmac
+import re
 import secrets
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -22,8 +23,10 @@ from tracker.web.guard import Window
 from tracker.web.language import Speech, chosen, written_as
 from tracker.web.remembered import Remembered
 
-SESSION, VISIT, SAID = "tracker_session", "tracker_visit", "tracker_said"
-_VISIT_S, _SAID_S, _SAID_MAX = 12 * 3600, 60, 500
+SESSION, VISIT, SAID, WANTED = "tracker_session", "tracker_visit", "tracker_said", "tracker_wanted"
+_VISIT_S, _SAID_S, _SAID_MAX, _WANTED_S = 12 * 3600, 60, 500, 900
+#: An address of ours: browsers read what begins with two slashes or a backslash as another site's.
+_OURS = re.compile(r"/(?![/\\])[!-\[\]-~]{0,1000}")
 #: A field of a form. PostgreSQL takes no NUL in a text, not even to look for it.
 Words = Annotated[str, Form(max_length=1000, pattern=r"^[^\x00]*$")]
 #: The number of a row in an address.
@@ -60,6 +63,7 @@ class Site:
     play: Callable[[], object] | None = None  # starts the sample data, where this process can
     wake: Callable[[], object] = lambda: None  # has the clock look now, where it is in this process
     desk: Desk | None = None  # imports under way, once there were any
+    logins: dict[str, Any] = field(default_factory=dict)  # those under way at providers, by their state
 
     def __post_init__(self) -> None:
         self.revision = Revision(self.deps.engine)
@@ -142,13 +146,30 @@ def _keep(request: Request, response: Response, name: str, value: str, seconds: 
     response.set_cookie(name, value, max_age=seconds, path="/", httponly=True, samesite="lax", secure=secure)
 
 
+def to_login(request: Request) -> Response:
+    """To the login, which leads on to the page that was asked for."""
+    response = go("/login")
+    asked = request.url.path + (f"?{request.url.query}" if request.url.query else "")
+    a_page = request.method == "GET" and request.headers.get("sec-fetch-dest", "document") == "document"
+    if a_page and asked != "/" and _OURS.fullmatch(asked):
+        _keep(request, response, WANTED, quote(asked), _WANTED_S)
+    return response
+
+
+def wanted(request: Request) -> str:
+    """The page that somebody asked for before they had to log in. Other programs of the machine can set cookies too."""
+    asked = unquote(request.cookies.get(WANTED, ""))
+    return asked if _OURS.fullmatch(asked) else "/"
+
+
 def log_in(request: Request, response: Response, user_id: int) -> None:
     """Open a session in this browser, another than any that it had before."""
     _end_session(request)
     deps = site_of(request).deps
     token = accounts.open_session(deps.engine, user_id, deps.now())
     _keep(request, response, SESSION, token, int(accounts.SESSION.total_seconds()))
-    response.delete_cookie(VISIT, path="/")
+    for name in (VISIT, WANTED):
+        response.delete_cookie(name, path="/")
 
 
 def log_out(request: Request, response: Response) -> None:

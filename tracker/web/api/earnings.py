@@ -170,7 +170,7 @@ class AskedEarnings(Asked):
     sub_id: Looked | None = None
     status: Status | None = None
     settlement: Settlement | None = None
-    recurrence: Recurrence | None = None
+    recurrence: Recurrence | Literal["other"] | None = Field(None, description="`other`: all but what recurs.")
     kind: Kind | None = None
     currency: AskedCurrency | None = None
     least: AskedAmount | None = Field(None, alias="min")

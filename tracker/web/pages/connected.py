@@ -16,6 +16,7 @@ from tracker.hours import interval_text
 from tracker.schedule import Standing, standing
 from tracker.store import reads_connections
 from tracker.store.database import reading
+from tracker.web.errors_told import capital as capital
 from tracker.web.language import Speech
 from tracker.web.site import NotThere, deps_of, show, speech
 
@@ -29,12 +30,14 @@ INTERVALS = (1800, 3600, 3 * 3600, 6 * 3600, 12 * 3600, 86_400, 7 * 86_400)
 
 
 class Shown(NamedTuple):
-    """A connection as a page shows it. `run` is the one that goes on; `refused`: the provider wants other keys."""
+    """A connection as a page shows it. `run` is the one that goes on; `refused`: the provider wants other keys;
+    `played`: it belongs to the sample data, so there is nothing to be done with it."""
 
     row: Any
     standing: Standing
     run: Any | None
     refused: bool
+    played: bool
 
     @property
     def moving(self) -> bool:
@@ -61,7 +64,8 @@ def shown(deps: Deps, rows: list[Any]) -> list[Shown]:
             stands = Standing("running", run and run.started_at)
         elif row.slug in played and not connections.is_closed(row):  # read by whoever made the sample, then closed
             stands = Standing("closed", row.as_of, sample.READ) if row.as_of else Standing("queued", None)
-        found.append(Shown(row, stands, running.get(row.id), bool(row.paused_reason) and refused(row)))
+        is_refused = bool(row.paused_reason) and refused(row)
+        found.append(Shown(row, stands, running.get(row.id), is_refused, row.slug in played))
     return found
 
 
@@ -102,7 +106,7 @@ def show_one(request: Request, slug: str, more: dict[str, Any], status: int = 20
             "one": one,
             "connector": connector,
             "resources": _resources(connector, reads_connections.places(conn, row.id), row.as_of),
-            "runs": reads_connections.runs(conn, row.id, RUNS_SHOWN),
+            "runs": [run for run in reads_connections.runs(conn, row.id, RUNS_SHOWN) if not goes_on(one, run)],
             "came": reads_connections.came(conn, row.id),
             "stream": reads_connections.stream_of(conn, row.stream_id),
             "address_since": reads_connections.address_since(conn, row.id),
@@ -113,9 +117,9 @@ def show_one(request: Request, slug: str, more: dict[str, Any], status: int = 20
         "tick_s": jobs.TICK_S,
         "moving": one.moving,
         "slow": slow(connector),
-        "is_sample": slug in sample.slugs(deps.engine),
         "imported": one.standing.state == "imported",
-        "closed": connections.is_closed(row),
+        "closed": one.standing.state == "closed",
+        "still": False,
         "intervals": intervals(speech(request), row.interval_s),
         "interval": interval_text(row.interval_s),
         "choices": lambda words: [(word, word) for word in words],
@@ -131,10 +135,9 @@ def show_one(request: Request, slug: str, more: dict[str, Any], status: int = 20
     return show(request, "connections/one.html.j2", values, status)
 
 
-def capital(text: str) -> str:
-    """Help as a sentence of its own; a first word that is a name or an address stays as it is."""
-    first = text.partition(" ")[0]
-    return text[:1].upper() + text[1:] if first.isalpha() and first.islower() else text
+def goes_on(one: Shown, run: Any) -> bool:
+    """Whether a run is the one that is followed above the others."""
+    return one.run is not None and run.id == one.run.id
 
 
 def _resources(connector: Connector | None, places: dict[str, Any], as_of: datetime | None) -> list[dict[str, Any]]:
@@ -165,10 +168,10 @@ def _moment(text: str) -> datetime | None:
 
 def intervals(w: Speech, agreed_s: int = 3600) -> list[tuple[str, str]]:
     """Choices for how often a connection is read, in the words of `tracker.hours`, with the one that is agreed on."""
-    return [(interval_text(one), _length(w, one)) for one in sorted({*INTERVALS, agreed_s})]
+    return [(interval_text(one), length(w, one)) for one in sorted({*INTERVALS, agreed_s})]
 
 
-def _length(w: Speech, seconds: int) -> str:
+def length(w: Speech, seconds: int) -> str:
     """Exactly, in the largest unit that goes."""
     if seconds % 86_400 == 0:
         return w.n("%(count)s day", "%(count)s days", seconds // 86_400)

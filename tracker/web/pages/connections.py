@@ -7,7 +7,7 @@ from fastapi.responses import Response
 
 from tracker import connections, jobs, sample
 from tracker.errors import UsageError
-from tracker.web.pages import connecting, tending
+from tracker.web.pages import authorizing, connecting, tending
 from tracker.web.pages.connected import connector_of, found_or_404, show_one, shown, slow, tile
 from tracker.web.site import Owner, OwnForm, User, deps_of, go, note, show, site_of, speech
 
@@ -30,11 +30,13 @@ def page(request: Request, visitor: User, part: Annotated[str, Query(max_length=
 
 
 router.include_router(connecting.router)
+router.include_router(authorizing.router)
 
 
 @router.get("/connections/{slug}")
-def single(request: Request, visitor: User, slug: str) -> Response:
-    return show_one(request, slug, {})
+def single(request: Request, visitor: User, slug: str, still: Annotated[str, Query(max_length=10)] = "") -> Response:
+    """With `still` it is not loaded anew while it is read, for whoever fills in a form of it without a script."""
+    return show_one(request, slug, {"still": still == "yes"})
 
 
 @router.get("/connections/{slug}/progress")

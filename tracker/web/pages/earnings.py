@@ -17,6 +17,7 @@ from tracker.records import Kind, Recurrence, Settlement, Status
 from tracker.search import Sort, search
 from tracker.store import reads_search
 from tracker.store.database import reading
+from tracker.web.fresh import fresh
 from tracker.web.site import NotThere, Owner, OwnForm, User, Words, deps_of, go, note, show, speech
 
 router = APIRouter()
@@ -35,7 +36,7 @@ def _list(
     request: Request, asked: Mapping[str, str], problem: str = "", chosen: frozenset[int] = frozenset()
 ) -> Response:
     """The list, or with what is wrong on top and all that was typed."""
-    deps, found = deps_of(request), None
+    deps, w, found = deps_of(request), speech(request), None
     wanted, sort = Filter(), Sort.NEWEST
     try:
         wanted = Filter.parse(asked)
@@ -61,6 +62,14 @@ def _list(
         "everywhere": _address(params | {"q": f"*{wanted.q}*"}) if found and found.by_reference else None,
         "sorted": {one: _address(params | ({"sort": one.value} if one is not Sort.NEWEST else {})) for one in Sort},
         "exports": [(kind.title, _address(params | {"form": form}, "/export")) for form, kind in formats.KINDS.items()],
+        "uncounted": _address(params | {"counted": "no"}) if wanted.counted is None else None,
+        "days": {
+            "from": wanted.first and w.day(wanted.first),
+            "to": wanted.last and w.day(wanted.last),
+            "until": wanted.until and w.minute(wanted.until),
+            "month": wanted.month and w.month(wanted.month),
+        },
+        "fresh": fresh(request, [wanted.connection] if wanted.connection else ()),
         "choices": choices,
         "titles": {"stream": dict(choices.streams), "connection": dict(choices.connections)},
         "words": {"statuses": Status, "settlements": Settlement, "recurrences": Recurrence, "kinds": Kind},
@@ -168,6 +177,7 @@ def _one(request: Request, earning_id: int, problem: str = "", status: int = 200
         "more": story.more,
         "streams": streams,
         "recurrences": Recurrence,
+        "fresh": fresh(request, [story.row["connection"]]),
         "problem": problem,
     }
     return show(request, "earnings/one.html.j2", values, status)

@@ -6,6 +6,7 @@ from typing import Annotated
 import msgspec
 from fastapi import APIRouter, Depends, File, Request, UploadFile
 from fastapi.responses import Response
+from markupsafe import Markup
 from starlette.datastructures import FormData
 
 from tracker import connections
@@ -16,9 +17,11 @@ from tracker.statements.profiles import shelf
 from tracker.statements.profiles.dates import ORDERS
 from tracker.statements.reading import open_file
 from tracker.statements.understood import asked_for
+from tracker.web.language import Speech
 from tracker.web.site import NotThere, Owner, OwnForm, User, Words, deps_of, go, note, show, site_of, speech
 
 router = APIRouter()
+BELOW = "Tell below which column is what."
 #: The fields that the columns of an unknown table can be, by what its rows are.
 FIELDS = {
     "earning": ("earned_at", "net", "currency", "product", "order_ref", "sub_id", "gross", "fee", "tax", "country"),
@@ -41,7 +44,7 @@ def page(request: Request, visitor: User) -> Response:
 
 def _page(request: Request, problem: str = "", status: int = 200) -> Response:
     values = {
-        "profiles": [(one.slug, one.title) for one in shelf.every()],
+        "profiles": [(one.slug, speech(request)._(one.title)) for one in shelf.every()],
         "slugs": [(row.slug, row.title) for row in connections.every(deps_of(request).engine)],
         "problem": problem,
     }
@@ -56,9 +59,9 @@ def send(
     profile: Words = "",
     connection: Words = "",
 ) -> Response:
-    deps, say = deps_of(request), speech(request)
+    deps = deps_of(request)
     if not file.filename:
-        return _page(request, say._("Choose a file first."), 400)
+        return _page(request, "Choose a file first.", 400)
     try:
         token = upload.keep(deps.settings.data_dir, file.filename, file.file, deps.now())
         path = upload.find(deps.settings.data_dir, token)
@@ -66,7 +69,7 @@ def send(
             raise NotThere
         desk_of(request).read(token, path, Said(profile=profile, connection=connection.strip()))
     except UsageError as error:
-        return _page(request, str(error), 400)
+        return _page(request, told_here(str(error), speech(request)), 400)
     return go(f"/import/{token}")
 
 
@@ -86,13 +89,29 @@ def _single(request: Request, job: Job, problem: str = "", status: int = 200) ->
     job = msgspec.structs.replace(job)  # as it is now: its own thread goes on while the page is written
     values = {
         "job": job,
-        "problem": problem or job.problem,
-        "profiles": [(one.slug, one.title) for one in shelf.every()],
+        "problem": told_here(problem or job.problem, speech(request)),
+        "slugs": [(row.slug, row.title) for row in connections.every(deps_of(request).engine)],
+        "profiles": [(one.slug, speech(request)._(one.title)) for one in shelf.every()],
         "orders": [(one, one) for one in ORDERS],
         "fields": FIELDS,
         "name": re.sub(r"[^a-z0-9]+", "-", job.path.stem.lower()).strip("-")[:40],
     }
     return show(request, "importing/file.html.j2", values, status)
+
+
+def told_here(problem: str, w: Speech) -> Markup:
+    """What is wrong with a file, with the fields of this page where the terminal has options."""
+    names = {
+        "profile": w._("What it is"),
+        "connection": w._("Connection"),
+        "decimal": w._("Decimal mark"),
+        "dates": w._("Order of dates"),
+        "currency": w._("Currency"),
+        "month": w._("Month, where the rows have no date"),
+    }
+    told = w.told(re.sub(r"Say what is what: --map .*", BELOW, problem), as_sentence=True)
+    named = re.sub(r"--(\w+)", lambda one: f'"{names[one[1]]}"' if one[1] in names else one[0], told)
+    return Markup(named)  # noqa: S704 - the text is escaped, and the names are ours
 
 
 @router.post("/import/{token}/read", dependencies=[OwnForm])
@@ -143,7 +162,7 @@ def tell_columns(
         text = custom.propose(open_file(job.path), name, columns, constants, unique)
         made, _ = custom.keep(name, text)
     except UsageError as error:
-        return _single(request, job, re.sub(r"^--[a-z-]+: ", "", error.message).capitalize(), 400)
+        return _single(request, job, re.sub(r"^--[a-z-]+: ", "", error.message), 400)
     note(request, visitor, "statement profile made", made.slug)
     desk_of(request).read(token, job.path, Said(profile=made.slug))
     return go(f"/import/{token}")

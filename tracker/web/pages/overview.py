@@ -10,15 +10,18 @@ from fastapi import APIRouter, Request
 from fastapi.responses import Response
 from markupsafe import Markup
 
+from tracker import revalue
 from tracker.accounts import Visitor
 from tracker.errors import MoneyError, UsageError
 from tracker.figures.comparison import portion
-from tracker.filters import one_of
+from tracker.filters import OTHER, one_of
 from tracker.money import currency_code
 from tracker.months import label, last_day
 from tracker.overview import SEEN, Bar, Look, Overview, looked, overview
 from tracker.periods import Asked
+from tracker.records import Recurrence
 from tracker.store.reads import Basis
+from tracker.web.fresh import Fresh
 from tracker.web.language import Speech
 from tracker.web.site import User, deps_of, show, site_of, speech
 
@@ -36,15 +39,14 @@ def page(request: Request, visitor: User) -> Response:
     visit = _Visit.of(request, visitor, now)
     look = _look(request.query_params, visit)
 
-    def make() -> tuple[Markup, bool]:
+    def make() -> Markup | Overview:
         found = overview(deps.engine, deps.settings, now, look)
-        return _body(request, found, look), found.empty
+        return found if found.empty else _body(request, found, look)
 
-    body, empty = site_of(request).remembered.get((look, w.language, w.locale), now, make)
-    if empty:
-        found = overview(deps.engine, deps.settings, now, look)
-        return show(request, "overview/empty.html.j2", {"o": found})
-    response = show(request, "overview/page.html.j2", {"body": body})
+    made = site_of(request).remembered.get((look, w.language, w.locale), now, make)
+    if isinstance(made, Overview):
+        return show(request, "overview/empty.html.j2", {"o": made})
+    response = show(request, "overview/page.html.j2", {"body": made})
     response.set_cookie(
         _SEEN, str(visit), int(VISIT.total_seconds()), path="/", httponly=True, samesite="lax",
         secure=request.url.scheme == "https",
@@ -72,6 +74,7 @@ def _body(request: Request, o: Overview, look: Look) -> Markup:
         "share": share if share is not None and 0 <= share <= 1 else None,
         "bars": [_bar(bar, o, w, links) for bar in o.history],
         "currencies": [(code, code) for code in o.currencies],
+        "fresh": Fresh(o.oldest, revalue.outstanding(deps_of(request).engine)),
         "unconverted": [
             w.n("%(amount)s (%(count)s earning)", "%(amount)s (%(count)s earnings)", one.earnings,
                 amount=w.money(one.net, one.currency))
@@ -89,7 +92,9 @@ def _bar(bar: Bar, o: Overview, w: Speech, links: "_Links") -> dict[str, Any]:
         "note": w._("so far") if bar.month == o.running else "",
         "values": [bar.recurring, bar.other],
         "href": links.month(bar.month) if bar.known else None,
+        "hrefs": [links.month(bar.month, recurrence=one) for one in (Recurrence.RECURRING, OTHER)],
         "known": bar.known,
+        "runs": bar.month == o.running,
     }
 
 
@@ -106,14 +111,20 @@ class _Links:
 
     def counted(self, **asked: str | None) -> str:
         """The earnings in the totals of the period."""
-        period = self._o.period
-        if period.first == period.last:
-            return self.to(month=label(period.first), counted="yes", **asked)
-        days = {"from": f"{label(period.first)}-01", "to": last_day(period.last).isoformat()}
-        return self.to(**days, counted="yes", **asked)
+        return self._within(self._o.period.first, self._o.period.last, **{"counted": "yes", **asked})
 
-    def month(self, month: int) -> str:
-        return self.to(month=label(month), counted="yes")
+    def before(self, shift: int) -> str:
+        """The earnings of the months that lie so many before the period, as far as they are counted."""
+        first, last, until = self._o.before(shift)
+        return self._within(first, last, counted="yes", until=until.astimezone(UTC).isoformat() if until else None)
+
+    def _within(self, first: int, last: int, **asked: str | None) -> str:
+        if first == last:
+            return self.to(month=label(first), **asked)
+        return self.to(**{"from": f"{label(first)}-01", "to": last_day(last).isoformat()}, **asked)
+
+    def month(self, month: int, **asked: str | None) -> str:
+        return self.to(month=label(month), counted="yes", **asked)
 
     def stage(self, name: str) -> str:
         if name == "pending":

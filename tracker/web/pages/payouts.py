@@ -9,6 +9,7 @@ from fastapi.responses import Response
 from tracker import payouts
 from tracker.payouts import Wanted
 from tracker.records import PayoutStatus
+from tracker.web.fresh import fresh
 from tracker.web.site import NotThere, User, deps_of, show
 
 router = APIRouter()
@@ -29,6 +30,7 @@ def page(request: Request, visitor: User, place: Place = None) -> Response:
         "open": payouts.open_sums(deps.engine) if place is None and not params else [],
         "newer": address("/payouts", params, found.newer),
         "older": address("/payouts", params, found.older),
+        "fresh": fresh(request, [wanted.connection] if wanted.connection else ()),
     }
     return show(request, "payouts/list.html.j2", values)
 
@@ -50,6 +52,7 @@ def one(
         "bank_days": payouts.BANK_DAYS.days,
         "newer": address(path, {}, inside.newer),
         "older": address(path, {}, inside.older),
+        "fresh": fresh(request, [detail.row.connection]),
     }
     return show(request, "payouts/one.html.j2", values)
 

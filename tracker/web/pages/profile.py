@@ -2,12 +2,13 @@
 
 from fastapi import APIRouter, Request
 from fastapi.responses import Response
+from markupsafe import escape
 
-from tracker import accounts
+from tracker import accounts, tokens
 from tracker.accounts import PASSWORD_MIN, Visitor
 from tracker.errors import UsageError
 from tracker.web.language import languages
-from tracker.web.pages.settings_menu import sentence, show_part
+from tracker.web.pages.settings_menu import show_part
 from tracker.web.site import SESSION, OwnForm, User, Words, deps_of, go, note, site_of, speech
 
 router = APIRouter()
@@ -32,9 +33,10 @@ def _page(request: Request, visitor: Visitor, *, about: str = "", problem: str =
         "language": visitor.language or "",
         "languages": languages(),
         "sessions": sessions,
+        "tokens": tokens.good(deps.engine, visitor.id, deps.now()),
         "password_min": PASSWORD_MIN,
         "about": about,
-        "problem": problem and sentence(problem),
+        "problem": problem,
     }
     return show_part(request, visitor, "profile", values, 400 if problem else 200)
 
@@ -58,19 +60,26 @@ def change(request: Request, visitor: User, name: Words = "", language: Words = 
 
 
 @router.post("/settings/password", dependencies=[OwnForm])
-def change_password(request: Request, visitor: User, old: Words = "", new: Words = "", again: Words = "") -> Response:
-    site, say = site_of(request), speech(request)._
+def change_password(
+    request: Request, visitor: User, old: Words = "", new: Words = "", again: Words = "", tokens_too: Words = ""
+) -> Response:
+    site, w = site_of(request), speech(request)
+    say = w._
     if wait_s := site.tries.wait_s(f"user {visitor.id}", site.deps.now()):
         told = say("Too many tries. Wait %(minutes)s minutes and try again.", minutes=-(-wait_s // 60))
-        return _page(request, visitor, about="password", problem=told)
+        return _page(request, visitor, about="password", problem=escape(told))
     try:
         if new != again:
-            raise UsageError(say("The two new passwords are not the same."))
+            raise UsageError("The two new passwords are not the same.")
         accounts.change_password(site.deps.engine, visitor.id, old, new, _token(request))
     except UsageError as error:
         return _page(request, visitor, about="password", problem=str(error))
     note(request, visitor, "password changed", visitor.name)
-    return go(HOME, say("Your password is changed. Other browsers are logged out."))
+    said = say("Your password is changed. Other browsers are logged out.")
+    if tokens_too == "yes" and (count := tokens.revoke_all(site.deps.engine, visitor.id)):
+        note(request, visitor, "tokens revoked", visitor.name)
+        said += " " + w.n("%(count)s API token is ended.", "%(count)s API tokens are ended.", count)
+    return go(HOME, said)
 
 
 @router.post("/settings/sessions/end", dependencies=[OwnForm])

@@ -1,10 +1,12 @@
 """`/settings`: what users may change about the installation. What environment or file decide is shown, not changed."""
 
+import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
 from fastapi import APIRouter, Request
 from fastapi.responses import Response
+from markupsafe import Markup
 
 from tracker import jobs, mail, mail_proof, revalue, stored
 from tracker.accounts import Visitor
@@ -12,15 +14,16 @@ from tracker.errors import TrackerError, UsageError
 from tracker.settings import SMTP_PORTS, BadSettings, Settings
 from tracker.stored import SEALED
 from tracker.web import choices
-from tracker.web.pages import profile, upkeep, users
-from tracker.web.pages.settings_menu import parts, sentence, show_part
+from tracker.web.pages import profile, timetable, upkeep, users
+from tracker.web.pages.settings_menu import parts, planned, show_part
 from tracker.web.site import Owner, OwnForm, User, Words, deps_of, go, note, show, speech
 
 router = APIRouter()
-for part in (profile, users, upkeep):
+for part in (profile, timetable, users, upkeep):
     router.include_router(part.router)
 
 FIGURES = ("currency", "time_zone", "locale", "backfill_months")
+OTHER_SERVER = "The stored password is for another mail server. Enter the one for this server."
 MAIL = ("smtp_host", "smtp_security", "smtp_port", "smtp_user", "smtp_password", "letter_from")
 LETTER = ("letter_to", "letter_day", "letter_hour")
 #: So long a page waits for earnings to be brought in line before it says that this goes on.
@@ -30,7 +33,8 @@ Shown = Callable[..., Response]
 
 @router.get("/settings")
 def page(request: Request, visitor: User) -> Response:
-    return show(request, "settings/list.html.j2", {"menu": parts(request, visitor)})
+    values = {"menu": parts(request, visitor), "planned": planned(request, visitor)}
+    return show(request, "settings/list.html.j2", values)
 
 
 # --- what everything is told in ---
@@ -106,8 +110,7 @@ def change_mail(
     if smtp_password or forget == "yes":  # an empty field keeps the password that is stored
         given[SEALED] = "" if forget == "yes" else smtp_password
     elif _goes_elsewhere(request, smtp_host):
-        told = speech(request)._("The stored password is for another mail server. Enter the one for this server.")
-        return _mail(request, visitor, typed, problems={SEALED: told})
+        return _mail(request, visitor, typed, problems={SEALED: OTHER_SERVER})
     _, refused = _change(request, visitor, typed, given, _mail)
     return refused or go("/settings/mail", speech(request)._("Saved. Send a test mail to see whether it works."))
 
@@ -128,21 +131,31 @@ def test_mail(request: Request, visitor: Owner) -> Response:
     try:
         to = mail_proof.send_proof(deps.settings, deps.now(), subject, text, w.language)
     except TrackerError as error:
-        return _mail(request, visitor, problem=sentence(str(error)))
+        names = _names(request)
+        told = w.told(error, as_sentence=True)
+        named = re.sub(r"TRACKER_\w+", lambda one: f'"{names[one[0]]}"' if one[0] in names else one[0], told)
+        return _mail(request, visitor, problem=Markup(named))  # noqa: S704 - the text is escaped, and the names are ours
     note(request, visitor, "test mail sent", ", ".join(to))
     return go("/settings/mail", w._("The mail server took the test mail to %(to)s.", to=w.listed(to)))
 
 
-def _lacking(request: Request) -> list[str]:
-    """What is still to be filled in before a mail can be sent, as its fields are called here."""
+def _names(request: Request) -> dict[str, str]:
+    """What the settings of mail are called here."""
     say = speech(request)._
-    names = {
+    return {
         "TRACKER_SMTP_HOST": say("Mail server"),
-        "TRACKER_LETTER_FROM": say("Sender"),
-        "TRACKER_LETTER_TO": say("Who gets it"),
+        "TRACKER_SMTP_PORT": say("Port"),
+        "TRACKER_SMTP_SECURITY": say("Security"),
         "TRACKER_SMTP_USER": say("User name"),
         "TRACKER_SMTP_PASSWORD": say("Password"),
+        "TRACKER_LETTER_FROM": say("Sender"),
+        "TRACKER_LETTER_TO": say("Who gets it"),
     }
+
+
+def _lacking(request: Request) -> list[str]:
+    """What is still to be filled in before a mail can be sent, as its fields are called here."""
+    names = _names(request)
     return [names[name] for name in mail.lacking(deps_of(request).settings)]
 
 
@@ -204,7 +217,7 @@ def _change(
     try:
         changed = stored.change(deps, free)
     except UsageError as error:
-        return frozenset(), shown(request, visitor, typed, problem=sentence(str(error)))
+        return frozenset(), shown(request, visitor, typed, problem=str(error))
     except BadSettings as error:
         return frozenset(), shown(request, visitor, typed, problems=error.problems)
     if changed:

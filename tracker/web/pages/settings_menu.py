@@ -6,8 +6,9 @@ from typing import Any
 from fastapi import Request
 from fastapi.responses import Response
 
+from tracker import backups
 from tracker.accounts import OWNER, Visitor
-from tracker.web.site import show, speech
+from tracker.web.site import deps_of, show, speech
 
 
 def parts(request: Request, visitor: Visitor) -> list[tuple[str, str, str]]:
@@ -21,6 +22,7 @@ def parts(request: Request, visitor: Visitor) -> list[tuple[str, str, str]]:
         ("/settings/figures", say("Currency and zone"), say("In what everything is told, and where months are cut.")),
         ("/settings/mail", say("Mail"), say("The mail server that takes the letter.")),
         ("/settings/letter", say("Letter"), say("Who gets the monthly letter, and when.")),
+        ("/settings/schedule", say("Schedule"), say("When connections are read, and what else runs.")),
         ("/settings/users", say("Users"), say("Who may look, and who may change.")),
         ("/settings/tokens", say("API tokens"), say("Keys for programs of your own.")),
         ("/settings/backup", say("Backup"), say("Make one, download it, put one back.")),
@@ -32,14 +34,10 @@ def parts(request: Request, visitor: Visitor) -> list[tuple[str, str, str]]:
 
 def show_part(request: Request, visitor: Visitor, name: str, values: Mapping[str, Any], status: int = 200) -> Response:
     """A page of the settings, with the way to the others. `problem` is what was wrong with a form."""
-    return show(
-        request,
-        f"settings/{name}.html.j2",
-        {"problem": "", "about": "", "menu": parts(request, visitor), **values},
-        status,
-    )
+    shared = {"here": f"/settings/{name}", "menu": parts(request, visitor), "planned": planned(request, visitor)}
+    return show(request, f"settings/{name}.html.j2", {"problem": "", "about": "", **shared, **values}, status)
 
 
-def sentence(text: str) -> str:
-    """A message as a sentence of its own."""
-    return text[:1].upper() + text[1:]
+def planned(request: Request, visitor: Visitor) -> str | None:
+    """The backup that takes the place of the ledger at the next start, for whoever can still take that back."""
+    return backups.planned(deps_of(request).settings) if visitor.role == OWNER else None

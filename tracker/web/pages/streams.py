@@ -3,7 +3,9 @@
 A rule is changed in two steps: the first shows what would move and saves nothing, the second saves.
 """
 
-from typing import Annotated, Any
+from collections.abc import Sequence
+from typing import Annotated, Any, NamedTuple
+from urllib.parse import urlencode
 
 from fastapi import APIRouter, Depends, Path, Query, Request
 from fastapi.responses import Response
@@ -12,10 +14,12 @@ from tracker import connections, rules, stream_income, streams
 from tracker.accounts import Visitor
 from tracker.errors import UsageError
 from tracker.figures.streams import Standing, StreamMonth
+from tracker.filters import OTHER
 from tracker.months import label, last_day
-from tracker.records import NOT_INCOME, Kind
+from tracker.records import NOT_INCOME, Kind, Recurrence
 from tracker.rules import PATTERN_MAX, Rule
 from tracker.stream_income import StreamStanding, StreamView
+from tracker.web.fresh import fresh
 from tracker.web.language import Speech
 from tracker.web.site import NotThere, Owner, OwnForm, User, Words, deps_of, go, note, show, speech
 
@@ -23,8 +27,11 @@ router = APIRouter()
 Slug = Annotated[str, Path(max_length=80)]
 RuleId = Annotated[int, Path(ge=1, lt=2**63)]
 Flag = Annotated[str, Query(max_length=10)]
+Number = Annotated[int, Query(ge=1, le=1000)]
 #: Height and width of the small picture of a stream's months.
 SPARK_HIGH, SPARK_STEP = 24, 8
+#: Programs or products on one page of a stream.
+SHOWN = 100
 #: Titles of programs that a rule's form suggests.
 PROGRAMS_OFFERED = 100
 
@@ -51,6 +58,7 @@ def _list(request: Request, problem: str = "", name: str = "", status: int = 200
         "problem": problem,
         "name": name,
         "models": streams.BUSINESS_MODELS,
+        "fresh": fresh(request),
     }
     return show(request, "streams/list.html.j2", values, status)
 
@@ -87,22 +95,65 @@ def add(
 
 
 @router.get("/streams/{slug}")
-def one(request: Request, visitor: User, slug: Slug, months: Flag = "", products: Flag = "") -> Response:
-    return _one(request, slug, 24 if months == "24" else 12, products == "yes")
-
-
-def _one(
-    request: Request, slug: str, months: int = 12, products: bool = False, problem: str = "", status: int = 200
+def one(
+    request: Request,
+    visitor: User,
+    slug: Slug,
+    months: Flag = "",
+    products: Flag = "",
+    source_page: Number = 1,
+    product_page: Number = 1,
 ) -> Response:
-    deps, w = deps_of(request), speech(request)
-    found = stream_income.one(deps.engine, deps.settings, deps.now(), slug, months=months, with_products=products)
+    view = _View(24 if months == "24" else 12, products == "yes" or product_page > 1, source_page, product_page)
+    return _one(request, slug, view)
+
+
+class _View(NamedTuple):
+    """How much of a stream is shown: months, whether products are read at any cost, and which pages of the tables."""
+
+    months: int = 12
+    products: bool = False
+    source_page: int = 1
+    product_page: int = 1
+
+    def address(self, **changed: Any) -> str:
+        other = self._replace(**changed)
+        told = {
+            "months": "24" if other.months == 24 else "",
+            "products": "yes" if other.products else "",
+            "source_page": other.source_page if other.source_page > 1 else "",
+            "product_page": other.product_page if other.product_page > 1 else "",
+        }
+        return "?" + urlencode({name: text for name, text in told.items() if text})
+
+    def part(self, name: str, rows: Sequence[Any]) -> dict[str, Any]:
+        """The rows of one page of a table, what is not on it, and where the pages beside it are."""
+        number = getattr(self, name)
+        shown = rows[(number - 1) * SHOWN : number * SHOWN]
+        return {
+            "rows": shown,
+            "others": len(rows) - len(shown),
+            "back": self.address(**{name: number - 1}) if number > 1 else None,
+            "on": self.address(**{name: number + 1}) if len(rows) > number * SHOWN else None,
+        }
+
+
+def _one(request: Request, slug: str, view: _View | None = None, problem: str = "", status: int = 200) -> Response:
+    deps, w, view = deps_of(request), speech(request), view or _View()
+    found = stream_income.one(
+        deps.engine, deps.settings, deps.now(), slug, months=view.months, with_products=view.products
+    )  # fmt: skip
     if found is None:
         raise NotThere
     stream = found.stream
     values = {
+        "sources": view.part("source_page", found.sources),
+        "products": None if found.products is None else view.part("product_page", found.products),
+        "view": view,
+        "fresh": fresh(request, {one.connection for one in found.sources}),
         "v": found,
         "s": stream,
-        "months": months,
+        "months": view.months,
         "first": label(found.first),
         "until": last_day(found.last),
         "bars": [_bar(line, stream, found, w) for line in stream.standing.months],
@@ -121,11 +172,14 @@ def _models(stream: StreamStanding) -> list[str]:
 
 
 def _bar(line: StreamMonth, stream: StreamStanding, found: StreamView, w: Speech) -> dict[str, Any]:
+    here = f"/earnings?stream={stream.slug}&month={label(line.month)}&counted=yes"
     return {
         "label": w.short_month(line.month),
-        "note": " " + w._("so far") if line.month == found.last else "",
+        "note": w._("so far") if line.month == found.last else "",
         "values": [line.recurring, line.other],
-        "href": f"/earnings?stream={stream.slug}&month={label(line.month)}&counted=yes" if line.earnings else None,
+        "href": here if line.earnings else None,
+        "hrefs": [f"{here}&recurrence={one}" for one in (Recurrence.RECURRING, OTHER)],
+        "runs": line.month == found.last,
     }
 
 

@@ -9,11 +9,13 @@ from fastapi.responses import Response
 
 from tracker import connections, discover, inbound, tending, trial
 from tracker.accounts import Visitor
+from tracker.connect import catalog
 from tracker.errors import ProviderError, Unavailable, UsageError
 from tracker.hours import read_interval, read_quiet
+from tracker.web.pages import authorizing
 from tracker.web.pages.connected import found_or_404, show_one
 from tracker.web.pages.connecting import brief, fields, given
-from tracker.web.site import Owner, OwnForm, Words, deps_of, go, note, site_of, speech
+from tracker.web.site import NotThere, Owner, OwnForm, Words, deps_of, go, note, site_of, speech
 
 router = APIRouter(dependencies=[OwnForm])
 Fields = Annotated[Mapping[str, str], Depends(fields)]
@@ -34,9 +36,11 @@ def sync(request: Request, visitor: Owner, slug: str) -> Response:
 
 @router.post("/connections/{slug}/pause")
 def pause(request: Request, visitor: Owner, slug: str) -> Response:
-    found_or_404(request, slug)
-    connections.pause(deps_of(request), slug)
-    return _done(request, visitor, slug, "connection paused", speech(request)._("It is paused."))
+    deps, row, say = deps_of(request), found_or_404(request, slug), speech(request)._
+    connections.pause(deps, slug)
+    running = row.leased_until is not None and row.leased_until >= deps.now()
+    said = say("It is paused once this run has ended.") if running else say("It is paused.")
+    return _done(request, visitor, slug, "connection paused", said)
 
 
 @router.post("/connections/{slug}/resume")
@@ -109,6 +113,29 @@ def credentials(request: Request, visitor: Owner, slug: str, typed: Fields) -> R
         return show_one(request, slug, {"problem": str(error), "asked": "credentials"}, 400)
     said = speech(request)._("The new keys are stored, and it is read now.")
     return _done(request, visitor, slug, "credentials replaced", said)
+
+
+@router.post("/connections/{slug}/login")
+def log_in(request: Request, visitor: Owner, slug: str, typed: Fields) -> Response:
+    """Log in at the provider anew. What that brings is stored at once: the old login may be worth nothing by then."""
+    deps, row = deps_of(request), found_or_404(request, slug)
+    connector = catalog.find(row.provider)
+    login = connector.auth.login
+    if login is None:
+        raise NotThere
+    whole = tending.with_kept(deps, row, given(typed, "credential"))
+
+    def then(request: Request, tokens: dict[str, str]) -> Response:
+        brought = {login.fills: tokens["refresh_token"]}
+        connections.replace_credentials(deps, slug, whole | brought, tokens)
+        said = speech(request)._("You are logged in, and it is read now.")
+        return _done(request, visitor, slug, "credentials replaced", said)
+
+    try:
+        connections.check(connector, {**whole, login.fills: "-"}, row.options)
+    except UsageError as error:
+        return show_one(request, slug, {"problem": str(error), "asked": "credentials"}, 400)
+    return authorizing.ask(request, visitor, row.provider, login, whole, row.options, brief(deps), then)
 
 
 @router.post("/connections/{slug}/reread")

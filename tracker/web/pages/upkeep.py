@@ -12,7 +12,7 @@ from tracker.accounts import Visitor
 from tracker.addresses import masked
 from tracker.doctor import examine
 from tracker.errors import TrackerError, UsageError
-from tracker.web.pages.settings_menu import sentence, show_part
+from tracker.web.pages.settings_menu import show_part
 from tracker.web.site import NotThere, Owner, OwnForm, Words, deps_of, go, note, speech
 
 router = APIRouter()
@@ -34,10 +34,9 @@ def _page(request: Request, visitor: Visitor, problem: str = "") -> Response:
     values = {
         "kept": backups.every(settings),
         "folder": backups.folder_of(settings),
-        "planned": backups.planned(settings),
         "key_file": None if settings.keys is not None else settings.key_file,
         "several": settings.redis_url is not None,
-        "problem": problem and sentence(problem),
+        "problem": problem,
     }
     return show_part(request, visitor, "backup", values, 400 if problem else 200)
 
@@ -122,7 +121,7 @@ def _keys(request: Request, visitor: Visitor, problem: str = "") -> Response:
         "key_file": settings.key_file if from_file else None,
         "changed_at": changed_at,
         "place": settings.places.get("keys", "TRACKER_KEYS"),
-        "problem": problem and sentence(problem),
+        "problem": problem,
     }
     return show_part(request, visitor, "keys", values, 400 if problem else 200)
 
@@ -171,7 +170,8 @@ def trail(request: Request, visitor: Owner, before: Event = None, after: Event =
         newer = f"/settings/trail?after={rows[0].id}"
     if rows and audit.trail(engine, 1, before=rows[-1].id):
         older = f"/settings/trail?before={rows[-1].id}"
-    return show_part(request, visitor, "trail", {"rows": rows, "newer": newer, "older": older})
+    values = {"rows": rows, "newer": newer, "older": older, "refused": audit.REFUSED, "unknown": audit.UNKNOWN}
+    return show_part(request, visitor, "trail", values)
 
 
 @router.get("/settings/about")

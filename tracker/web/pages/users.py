@@ -8,7 +8,7 @@ from fastapi.responses import Response
 from tracker import accounts, tokens
 from tracker.accounts import OWNER, PASSWORD_MIN, VIEWER, Visitor
 from tracker.errors import UsageError
-from tracker.web.pages.settings_menu import sentence, show_part
+from tracker.web.pages.settings_menu import show_part
 from tracker.web.site import Owner, OwnForm, RowId, Words, deps_of, go, note, speech
 
 router = APIRouter()
@@ -32,7 +32,7 @@ def _page(request: Request, visitor: Visitor, problem: str = "", name: str = "",
         "password_min": PASSWORD_MIN,
         "name": name,
         "role": role,
-        "problem": problem and sentence(problem),
+        "problem": problem,
     }
     return show_part(request, visitor, "users", values, 400 if problem else 200)
 
@@ -44,7 +44,7 @@ def add(
     deps, say = deps_of(request), speech(request)._
     try:
         if password != again:
-            raise UsageError(say("The two passwords are not the same."))
+            raise UsageError("The two passwords are not the same.")
         accounts.add_user(deps.engine, name, password, role, deps.now())
     except UsageError as error:
         return _page(request, visitor, str(error), name, role)
@@ -66,15 +66,19 @@ def set_role(request: Request, visitor: Owner, user_id: RowId, role: Words = "")
 def reset_password(
     request: Request, visitor: Owner, user_id: RowId, password: Words = "", again: Words = ""
 ) -> Response:
-    say = speech(request)._
+    deps, w = deps_of(request), speech(request)
     try:
         if password != again:
-            raise UsageError(say("The two passwords are not the same."))
-        name = accounts.reset_password(deps_of(request).engine, user_id, password)
+            raise UsageError("The two passwords are not the same.")
+        name = accounts.reset_password(deps.engine, user_id, password)
     except UsageError as error:
         return _page(request, visitor, str(error))
     note(request, visitor, "password reset", name)
-    return go(USERS, say("%(name)s has a new password and is logged out everywhere.", name=name))
+    said = w._("%(name)s has a new password and is logged out everywhere.", name=name)
+    if good := tokens.good(deps.engine, user_id, deps.now()):
+        told = w.n("%(count)s API token of theirs stays good.", "%(count)s API tokens of theirs stay good.", len(good))
+        said += " " + told
+    return go(USERS, said)
 
 
 @router.post(USERS + "/{user_id}/remove", dependencies=[OwnForm])
@@ -104,7 +108,7 @@ def _tokens(request: Request, visitor: Visitor, problem: str = "", name: str = "
         "name": name,
         "made": made,
         "now": deps.now(),
-        "problem": problem and sentence(problem),
+        "problem": problem,
     }
     return show_part(request, visitor, "tokens", values, 400 if problem else 200)
 

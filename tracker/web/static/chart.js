@@ -4,6 +4,8 @@ const STYLE = getComputedStyle(document.documentElement);
 const STILL = matchMedia("(prefers-reduced-motion: reduce)");
 const DARK = matchMedia("(prefers-color-scheme: dark)");
 const SLICES = ["recurring", "other", "series-3", "series-4", "series-5", "series-6"];
+/** What follows a colour where it is half as strong, as in the small pictures of streams. */
+const LIGHTER = "8c";
 const colour = (name) => STYLE.getPropertyValue(`--${name}`).trim();
 
 /** The table as it was sent: columns with their colours, rows with texts, numbers (null: unknown) and links. */
@@ -14,9 +16,10 @@ function read(figure) {
     const cells = [...row.querySelectorAll("td[data-value]")];
     const link = row.querySelector("th a");
     return {
-      label: (link ?? row.querySelector("th")).textContent.trim().replace(/\s+/g, " "),
+      label: (link ?? row.querySelector("th .label")).textContent.trim().replace(/\s+/g, " "),
       href: link?.getAttribute("href"),
       sum: row.dataset.sum !== undefined,
+      runs: row.dataset.runs !== undefined,
       values: columns.map((_, at) => (cells[at]?.dataset.value ? Number(cells[at].dataset.value) : null)),
       exact: columns.map((_, at) => cells[at]?.dataset.value ?? ""),
       texts: columns.map((_, at) => cells[at]?.textContent.trim() ?? "–"),
@@ -30,7 +33,7 @@ function bars({ columns, rows }) {
   return columns.map((column, at) => ({
     label: column.name,
     data: rows.map((row) => row.values[at]),
-    backgroundColor: colour(column.colour),
+    backgroundColor: rows.map((row) => colour(column.colour) + (row.runs ? LIGHTER : "")),
     borderRadius: 2,
     maxBarThickness: 56,
   }));
@@ -49,15 +52,30 @@ function lines({ columns, rows }) {
   }));
 }
 
-/** Floating bars: every movement begins where the one before it ended; a sum stands on the ground. */
-function steps({ columns, rows }) {
+/** Where every movement begins and ends: at the end of the one before it; a sum stands on the ground. */
+function edges(rows) {
   let level = 0;
-  const data = rows.map((row) => {
+  return rows.map((row) => {
     const value = row.values[0] ?? 0;
     const from = row.sum ? 0 : level;
     level = row.sum ? value : level + value;
     return [from, level];
   });
+}
+
+/** Where the scale of a waterfall begins: at a round number below, where movements would be slivers seen from zero. */
+function ground(rows) {
+  const levels = edges(rows).map((edge) => edge[1]);
+  const [least, most] = [Math.min(...levels), Math.max(...levels)];
+  const span = most - least;
+  if (!(span > 0) || least <= 0 || span > most / 4) return 0;
+  const unit = 10 ** Math.floor(Math.log10(span));
+  return Math.max(0, Math.floor((least - span / 2) / unit) * unit);
+}
+
+/** Floating bars. */
+function steps({ columns, rows }) {
+  const data = edges(rows);
   const fill = rows.map((row) => colour(row.sum ? "series-3" : (row.values[0] ?? 0) < 0 ? "alarm" : "good"));
   return [{ label: columns[0].name, data, backgroundColor: fill, borderRadius: 2, maxBarThickness: 72 }];
 }
@@ -90,6 +108,7 @@ function told(row, columns, kind) {
 
 function options(figure, table, kind) {
   const { rows, columns } = table;
+  const least = figure.dataset.chart === "waterfall" && ground(rows) > 0 ? { beginAtZero: false, min: ground(rows) } : {};
   const axis = { grid: { color: colour("line") }, border: { display: false }, ticks: { color: colour("faint") } };
   return {
     responsive: true,
@@ -103,7 +122,7 @@ function options(figure, table, kind) {
     scales: kind.axes
       ? {
           x: { ...axis, ...kind.axes, grid: { display: false } },
-          y: { ...axis, ...kind.axes, beginAtZero: true, ticks: { ...axis.ticks, maxTicksLimit: 6, callback: ticks(figure.dataset.currency) } },
+          y: { ...axis, ...kind.axes, beginAtZero: true, ...least, ticks: { ...axis.ticks, maxTicksLimit: 6, callback: ticks(figure.dataset.currency) } },
         }
       : {},
     plugins: {
@@ -159,8 +178,8 @@ function save(blob, name) {
   setTimeout(() => URL.revokeObjectURL(link.href), 10_000);
 }
 
-/** With a ground and a title, so that it can be read wherever it is put. */
-function picture(figure, chart) {
+/** With a ground, a title, and what the colours mean, so that it can be read wherever it is put. */
+function picture(figure, chart, { columns }) {
   chart.tooltip.opacity = 0;
   chart.draw();
   const ratio = chart.currentDevicePixelRatio;
@@ -173,7 +192,20 @@ function picture(figure, chart) {
   brush.fillRect(0, 0, canvas.width, canvas.height);
   brush.fillStyle = colour("ink");
   brush.font = `600 ${16 * ratio}px system-ui, sans-serif`;
-  brush.fillText(figure.querySelector("figcaption :first-child").textContent.trim(), left, 28 * ratio);
+  let at = left;
+  const write = (text) => {
+    brush.fillStyle = colour("ink");
+    brush.fillText(text, at, 28 * ratio);
+    at += brush.measureText(text).width + 24 * ratio;
+  };
+  write(figure.querySelector("figcaption :first-child").textContent.trim());
+  brush.font = `${13 * ratio}px system-ui, sans-serif`;
+  for (const column of figure.querySelector(".key") ? columns : []) {
+    brush.fillStyle = colour(column.colour);
+    brush.fillRect(at, 18 * ratio, 11 * ratio, 11 * ratio);
+    at += 17 * ratio;
+    write(column.name);
+  }
   brush.drawImage(chart.canvas, left, top);
   canvas.toBlob((blob) => save(blob, `${figure.id}.png`));
 }
@@ -202,6 +234,11 @@ function draw(figure) {
   const chart = new Chart(canvas, { type: kind.type, data: data(), options: options(figure, table, kind) });
   figure.classList.add("drawn");
   keys(figure, chart, table);
+  if (figure.dataset.chart === "waterfall" && ground(table.rows) > 0) {
+    const said = figure.querySelector(".begins");
+    said.textContent = said.dataset.said.replace("{}", ticks(figure.dataset.currency)(ground(table.rows)));
+    said.hidden = false;
+  }
   const renew = () => {
     chart.data = data();
     chart.options = options(figure, table, kind);
@@ -210,7 +247,7 @@ function draw(figure) {
   DARK.addEventListener("change", renew);
   STILL.addEventListener("change", renew);
   figure.querySelector(".chart-tools").hidden = false;
-  figure.querySelector("[data-save=png]").addEventListener("click", () => picture(figure, chart));
+  figure.querySelector("[data-save=png]").addEventListener("click", () => picture(figure, chart, table));
   figure.querySelector("[data-save=csv]").addEventListener("click", () => sheet(figure, table));
 }
 

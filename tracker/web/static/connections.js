@@ -6,32 +6,53 @@ const PATIENCE = 10; // failures in a row, after which nothing is asked any more
 
 const wait = (milliseconds) => new Promise((done) => setTimeout(done, milliseconds));
 
-async function look(address) {
+async function parsed(address) {
   const answer = await fetch(address, { redirect: "error", cache: "no-store" });
   if (!answer.ok) throw new Error(String(answer.status));
-  const page = new DOMParser().parseFromString(await answer.text(), "text/html");
-  return page.querySelector("[data-live]");
+  return new DOMParser().parseFromString(await answer.text(), "text/html");
 }
 
-// Only numbers that changed are written, so that what is read out or has the focus stays as it is.
-function renew(place, fresh) {
-  if (fresh.dataset.look !== place.dataset.look) return location.reload();
-  for (const now of fresh.querySelectorAll("[data-now]")) {
-    const old = place.querySelector(`[data-now="${CSS.escape(now.dataset.now)}"]`);
-    if (!old) return location.reload();
-    if (old.textContent !== now.textContent) old.textContent = now.textContent;
-  }
+// Only numbers that changed are written, so that what is read out or has the focus stays as it is. Answers false where
+// the two are not alike.
+function count(place, fresh) {
+  if (fresh.dataset.look !== place.dataset.look) return false;
+  const pairs = [...fresh.querySelectorAll("[data-now]")].map((now) => [
+    place.querySelector(`[data-now="${CSS.escape(now.dataset.now)}"]`),
+    now,
+  ]);
+  if (pairs.some(([old]) => !old)) return false;
+  for (const [old, now] of pairs) if (old.textContent !== now.textContent) old.textContent = now.textContent;
   place.dataset.moving = fresh.dataset.moving;
+  return true;
+}
+
+// What stands otherwise now is put in place, without loading the page anew: its notice, and what somebody has opened to
+// fill it in, stay as they are. Answers what is to be watched from then on.
+async function renew(place, fresh) {
+  if (!place.dataset.page) {
+    place.replaceWith(fresh);
+    return fresh;
+  }
+  const page = await parsed(place.dataset.page);
+  for (const part of page.querySelectorAll("[data-fresh]")) {
+    const old = document.getElementById(part.id);
+    if (!old || old.querySelector(".chore[open], .chore :focus")) continue;
+    const held = old.contains(document.activeElement) ? document.activeElement.textContent : null;
+    old.replaceWith(part);
+    part.querySelectorAll("[data-busy]").forEach(busy);
+    if (held !== null) [...part.querySelectorAll("a, button, summary")].find((one) => one.textContent === held)?.focus();
+  }
+  return document.querySelector("[data-live]");
 }
 
 async function watch(place) {
-  for (let failures = 0; place.dataset.moving === "yes" && failures < PATIENCE; ) {
+  for (let failures = 0; place && place.dataset.moving === "yes" && failures < PATIENCE; ) {
     await wait(document.hidden ? 5 * SECOND : SECOND);
     try {
-      const fresh = await look(place.dataset.live);
+      const fresh = (await parsed(place.dataset.live)).querySelector("[data-live]");
       if (!fresh) return;
+      if (!count(place, fresh)) place = await renew(place, fresh);
       failures = 0;
-      renew(place, fresh);
     } catch {
       failures += 1;
     }
