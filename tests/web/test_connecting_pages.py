@@ -182,6 +182,15 @@ def test_ids_are_found_and_chosen_or_filled_in(inside: httpx.Client, world: Worl
         assert "Pfad und Papier" in words(page)
 
 
+def test_a_key_that_is_refused_while_ids_are_looked_up_is_forgotten(inside: httpx.Client, world: World) -> None:
+    with Sandbox(now=world.now, rate_limits=False) as sandbox:
+        usual = {"slug": "awin", "title": "Awin", "interval": "1h", "option.base_url": sandbox.url("awin")}
+        answer = send(inside, "/connections/add/awin", do="find", **usual, **{"credential.token": "a-wrong-key"})
+        assert (answer.status_code, "a-wrong-key" in answer.text) == (400, False)
+        again = send(inside, "/connections/add/awin", do="find", **usual, **sealed(answer))
+        assert "needs token" in words(again)
+
+
 def test_an_address_inside_the_network_is_refused_with_the_setting_that_allows_it(
     inside: httpx.Client, world: World
 ) -> None:

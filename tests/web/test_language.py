@@ -61,6 +61,8 @@ def test_numbers_and_dates_are_written_as_the_locale_does() -> None:
     assert english.ago(NOW - timedelta(hours=3)) == "3 hours ago"
     assert german.ago(NOW + timedelta(minutes=5)) == "in 5 Minuten"
     assert english.plain(Decimal("1200.00")) == "1200"
+    assert (english.share(Decimal("0.64")), german.share(Decimal("0.64"))) == ("64%", "64\xa0%")
+    assert norwegian.share(Decimal("-0.123"), "+#,##0.0%;-#,##0.0%") == "-12,3\xa0%"
     assert (english.rate(Decimal("1.0858912345")), german.rate(Decimal("0.00654321987"))) == ("1.08589", "0,00654322")
     assert english.rate(Decimal("1234567.89")) == "1,234,568"
 

@@ -49,12 +49,12 @@ def links(page: httpx.Response) -> set[str]:
 def test_the_page_tells_figures_their_basis_and_how_fresh_they_are(inside: httpx.Client, filled: World) -> None:
     said = words(inside.get("/"))
     for told in (
-        "June 2026 so far €1,300.00 95 % of it is recurring.",
+        "June 2026 so far €1,300.00 95% of it is recurring.",
         "€80.00 more was earned and waits for the provider's approval.",
-        "Same days of last month €1,000.00 +300.00 (+30.0 %)",
+        "Same days of last month €1,000.00 +300.00 (+30.0%)",
         "Same days a year ago no data",
         "Read up to Jun 15, 2026",
-        "Network 1,234.50 65.50 1,300.00 80.00 +300.00 (+30.0 %)",
+        "Network 1,234.50 65.50 1,300.00 80.00 +300.00 (+30.0%)",
         "Waiting for validation €80.00 1 earning",
         "Approved €2,300.00 3 earnings",
         "Paid this month nothing",
@@ -120,7 +120,7 @@ def test_figures_say_so_while_they_are_mixed(inside: httpx.Client, filled: World
         way = _Way(_Made(changed.currency, changed.time_zone, None), everything=True, after=2)
         writes.upsert(conn, setting_t, [{"name": _WAY, "value": msgspec.json.encode(way).decode()}], ("name",))
     for path in ("/", "/streams", "/streams/network", "/earnings", "/payouts"):
-        assert "exchange rates: 50 % done. Until all are, figures are mixed." in words(inside.get(path)), path
+        assert "exchange rates: 50% done. Until all are, figures are mixed." in words(inside.get(path)), path
 
 
 def test_period_basis_and_currency_can_be_chosen(inside: httpx.Client, filled: World) -> None:

@@ -35,6 +35,12 @@ def test_a_row_is_shown_with_its_error_and_as_it_came(inside: httpx.Client, worl
     assert '"status": "<b>odd</b>"' in words(single).replace("&lt;", "<")
 
 
+def test_numbers_of_a_row_stand_as_they_came() -> None:
+    came = '{ "net": 10.50, "id": 12345678901234567890, "tiny": 1e-7 }'
+    assert pages.readable(came.encode()).split() == came.split()
+    assert pages.readable(b"no <json> \xff") == "no <json> \ufffd"
+
+
 def test_pages_of_the_quarantine_give_every_row_once(
     inside: httpx.Client, world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:

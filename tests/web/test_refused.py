@@ -148,6 +148,7 @@ def test_a_field_of_a_form_holds_a_thousand_letters(inside: httpx.Client, world:
 
 def test_a_notice_fits_into_a_cookie_and_a_forged_one_fills_no_page(inside: httpx.Client) -> None:
     assert re.findall("x{100,}", site.go("/", "x" * 3000).headers["set-cookie"]) == ["x" * 500]
+    assert len(site.go("/", "日" * 3000).headers["set-cookie"]) < 4096
     inside.cookies.set("tracker_said", "x" * 3000)
     assert re.findall("x{100,}", inside.get("/settings/profile").text) == ["x" * 500]
 

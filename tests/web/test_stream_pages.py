@@ -47,7 +47,7 @@ def held(world: World) -> dict[str, int]:
 def test_the_list_tells_share_recurrence_and_months(inside: httpx.Client, filled: World) -> None:
     page = inside.get("/streams")
     assert page.status_code == 200
-    assert "Network highest in Jun 2026: €60.00 60.00 86 % 0 % not known yet" in words(page)
+    assert "Network highest in Jun 2026: €60.00 60.00 86% 0% not known yet" in words(page)
     assert "All 70.00" in words(page)
     assert page.text.count("<svg") == 2
     assert 'href="/earnings?stream=network&amp;from=2025-07-01&amp;to=2026-06-30&amp;counted=yes"' in page.text
@@ -204,9 +204,9 @@ def test_a_rule_that_cannot_be_meant_keeps_what_was_typed(inside: httpx.Client, 
 def test_a_program_is_marked_as_recurring_and_back(inside: httpx.Client, filled: World) -> None:
     fields = {"connection": "network", "program": "p1"}
     send(inside, "/streams/network/programs", "/streams/network", recurring="yes", **fields)
-    assert "Recurring 50 %" in words(inside.get("/streams/network"))
+    assert "Recurring 50%" in words(inside.get("/streams/network"))
     send(inside, "/streams/network/programs", "/streams/network", recurring="no", **fields)
-    assert "Recurring 0 %" in words(inside.get("/streams/network"))
+    assert "Recurring 0%" in words(inside.get("/streams/network"))
     assert trail(filled)[-2:] == [("program marked", "network/p1"), ("program unmarked", "network/p1")]
     unknown = send(inside, "/streams/network/programs", "/streams/network", connection="network", program="p9")
     assert unknown.status_code == 400

@@ -142,8 +142,10 @@ class Speech:
         digits = max(0, 5 - value.adjusted())
         return str(format_decimal(round(value, digits), f"#,##0.{'#' * digits}", locale=self.locale))
 
-    def share(self, value: Decimal, pattern: str = "#,##0\u00a0%") -> str:
-        return str(format_percent(value, pattern, locale=self.locale))
+    def share(self, value: Decimal, pattern: str = "#,##0%") -> str:
+        """The sign stands as the locale writes it: "64%", "64 %"."""
+        usual = self.locale.percent_formats[None].pattern
+        return str(format_percent(value, pattern.replace("%", usual.lstrip("#,0")), locale=self.locale))
 
     @staticmethod
     def plain(value: Decimal | None) -> str:

@@ -123,8 +123,9 @@ def show(request: Request, name: str, values: Mapping[str, Any], status: int = 2
 def go(path: str, said: str = "") -> RedirectResponse:
     """To another page, which says `said` once. `path` is one of ours, never what somebody sent."""
     response = RedirectResponse(path, 303)
-    if said:
-        response.set_cookie(SAID, quote(said[:_SAID_MAX]), max_age=_SAID_S, path="/", httponly=True, samesite="lax")
+    if said:  # a byte takes up to three characters here, and browsers drop a cookie of more than 4,096
+        said = said[:_SAID_MAX].encode()[:1200].decode(errors="ignore")
+        response.set_cookie(SAID, quote(said), max_age=_SAID_S, path="/", httponly=True, samesite="lax")
     return response
 
 

@@ -1,8 +1,8 @@
 """Pages about rows that nobody understood: kept, shown, tried again."""
 
-import json
 from typing import Annotated
 
+import msgspec
 from fastapi import APIRouter, Form, Query, Request
 from fastapi.responses import Response
 from pydantic import Field
@@ -48,7 +48,7 @@ def readable(payload: bytes) -> str:
     """The row as it came; JSON with its fields under each other."""
     text = payload.decode("utf-8", "replace")
     try:
-        return json.dumps(json.loads(text, parse_float=str, parse_int=str), indent=2, ensure_ascii=False)
+        return msgspec.json.format(text, indent=2)
     except ValueError:
         return text
 
