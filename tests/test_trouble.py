@@ -69,7 +69,7 @@ def fails(world: World, error: str, *words: str) -> str:
 
 def test_a_wrong_key_pauses_the_connection_and_says_so(world: World) -> None:
     world.provider.key = "another"
-    message = fails(world, "AuthRejected", "127.0.0.1 refused the credentials", "Make a new key")
+    message = fails(world, "AuthRejected", "127.0.0.1 refused the credentials", "make a new key")
     row = world.connection("network")
     assert (row.paused_at, row.paused_reason, row.next_sync_at) == (START, message, START)
     connections.replace_credentials(world.deps, "network", {"key": "another"})

@@ -75,6 +75,8 @@ def test_figures_of_the_streams_are_the_sums_of_their_earnings(inside: httpx.Cli
     followed: set[str] = set()
     for address in addresses:
         for link, inner, after in links(inside.get(address)):
+            if inner == "Show them":  # see below: what follows it is not in its sum
+                continue
             amounts = told(inner) or told(after)[-1:]
             if inner.isdecimal():  # how many have a value
                 assert int(inner) == sum(row["reporting_net"] is not None for row in behind(ledger, link))
