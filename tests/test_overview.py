@@ -14,11 +14,14 @@ from tests.rows import Ledger
 from tracker import accounts, overview, reports
 from tracker.figures.comparison import Change
 from tracker.figures.income import summed
+from tracker.filters import Filter
 from tracker.overview import Look, Overview, same_moment
 from tracker.periods import Asked
 from tracker.revalue import revalue
+from tracker.search import every, search
 from tracker.store.database import reading
 from tracker.store.reads import Basis
+from tracker.store.reads_news import FEW, Became
 from tracker.store.reads_overview import newest_earning
 from tracker.store.writes import earning_change_t, earning_t, mark_dirty
 
@@ -260,14 +263,76 @@ def test_news_are_what_arrived_was_approved_or_was_lost_since(ledger: Ledger) ->
     assert {name: (one.earnings, one.amount) for name, one in found.sums.items()} == {
         "new": (2, Decimal(40)), "approved": (1, Decimal(2)), "lost": (2, Decimal(7)),
     }  # fmt: skip
-    assert [(one.currency, one.net) for one in found.sums["new"].unconverted] == [("SYP", Decimal(500))]
-    assert [row.net for row in found.largest["new"]] == [30, 10, 500]
-    assert [(row.id, row.status) for row in found.largest["lost"]] == [(4, "reversed"), (3, "declined")]
+    assert [(one.currency, one.net) for one in found.sums[Became.NEW].unconverted] == [("SYP", Decimal(500))]
+    assert [row.net for row in found.largest[Became.NEW]] == [30, 10, 500]
+    assert [(row.id, row.status) for row in found.largest[Became.LOST]] == [(4, "reversed"), (3, "declined")]
     assert [(row.slug, row.amount) for row in found.payouts] == [("network", Decimal(90))]
     nothing = seen(ledger, since=NOW, newest=newest + 100).news
     assert nothing is not None
     assert nothing.nothing
     assert seen(ledger).news is None
+
+
+@pytest.mark.parametrize("many", [0, FEW])
+def test_all_that_is_new_can_be_opened_and_adds_up(ledger: Ledger, many: int) -> None:
+    since = NOW - timedelta(days=1)
+    for status in ("pending", "pending", "approved", "pending", "pending", "approved"):
+        put(ledger, "2026-05-10 12:00", "10.25", status=status)
+    for number in (1, 5):
+        change(ledger, number, "approved", since if number == 1 else since - timedelta(seconds=1))
+    change(ledger, 2, "declined", since + timedelta(hours=1))
+    change(ledger, 2, "approved", since + timedelta(hours=2), old="declined")
+    change(ledger, 3, "reversed", since + timedelta(hours=1), old="approved")
+    change(ledger, 4, "approved", since + timedelta(hours=1))
+    change(ledger, 4, "pending", since + timedelta(hours=2), old="approved")
+    change(ledger, 6, "approved", since + timedelta(hours=1), old="approved")  # nothing changed
+    if many:
+        ledger.insert("earning", [ledger.row("network", "1.00", "2026-05-11") for _ in range(many)])
+    with reading(ledger.engine) as conn:
+        newest = newest_earning(conn)
+    told = {"changed_at": since, "what": "status", "old": "pending", "new": "approved"}
+    if many:
+        ledger.insert("earning_change", [{"earning_id": newest - number, **told} for number in range(many)])
+    put(ledger, "2026-06-14 20:00", "3.00", status="pending")
+    for at, currency in (("2026-06-14 20:00", "USD"), ("2024-01-01 00:00", "USD"), ("2026-06-14 20:00", "SYP")):
+        put(ledger, at, "20.00", currency=currency)
+    put(ledger, "2026-06-14 20:00", "9.00", status="declined")
+    put(ledger, "2026-06-14 20:00", "9.00", paired=True)
+    change(ledger, newest + 1, "approved", NOW)  # new, however it changed since
+    if many:
+        ledger.insert("earning", [ledger.row("network", "1.00", "2026-06-13", status="pending") for _ in range(many)])
+    with ledger.engine.begin() as conn:
+        conn.execute(update(earning_t).where(earning_t.c.currency == "USD").values(reporting_net=Decimal("17.50")))
+        mark_dirty(conn, 1, [202401, 202605, 202606])
+    found = seen(ledger, since=since, newest=newest).news
+    assert found is not None
+    expected = {
+        "new": (3 + many, Decimal("38.00") + many), "approved": (2 + many, Decimal("20.50") + many),
+        "lost": (1, Decimal("10.25")),
+    }  # fmt: skip
+    assert {name: (one.earnings, one.amount) for name, one in found.sums.items()} == expected
+    assert [(one.currency, one.earnings) for one in found.sums[Became.NEW].unconverted] == [("SYP", 1)]
+    for what, told_sum in found.sums.items():
+        wanted = Filter(since=found.of(what))
+        first = search(ledger.engine, ledger.settings, wanted, size=500)
+        assert first.totals is not None
+        known = [(one.earnings, one.worth) for one in first.totals.sums if one.worth is not None]
+        assert (sum(count for count, _ in known), sum((worth for _, worth in known), Decimal(0))) == expected[what]
+        unknown = [(one.currency, one.net) for one in first.totals.sums if one.worth is None]
+        assert unknown == [(one.currency, one.net) for one in told_sum.unconverted]
+        rows, place = list(first.rows), first.next
+        while place:
+            page = search(ledger.engine, ledger.settings, wanted, size=500, after=place, totals=False)
+            rows, place = rows + page.rows, page.next
+        keys = [(row["earned_at"], row["id"]) for row in rows]
+        assert keys == sorted(set(keys), reverse=True)
+        assert len(keys) == first.totals.earnings
+        assert [row["id"] for row in every(ledger.engine, ledger.settings, wanted)] == [one for _, one in keys[::-1]]
+        assert {row.id for row in found.largest[what]} <= {one for _, one in keys}
+        in_dollars = seen(ledger, since=since, newest=newest, currency="USD").news
+        assert in_dollars is not None
+        counted = in_dollars.sums[what]
+        assert counted.earnings + sum(one.earnings for one in counted.unconverted) == len(keys)
 
 
 def test_that_somebody_looked_is_noted_every_few_minutes(ledger: Ledger) -> None:

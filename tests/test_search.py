@@ -17,9 +17,10 @@ from tests.rows import Ledger, moment
 from tracker import reports
 from tracker.errors import UsageError
 from tracker.filters import OTHER, PARAMETERS, Filter
-from tracker.records import NOT_INCOME
+from tracker.records import CORRECTIONS, NOT_INCOME
 from tracker.search import COLUMNS, FURTHER, Found, Sort, Totals, every, search
 from tracker.store.reads import Basis, By
+from tracker.store.reads_news import Since
 from tracker.store.reads_search import REFERRED_MAX
 from tracker.store.writes import earning_t
 
@@ -62,6 +63,9 @@ def ledger(database_url: str, tmp_path: Path) -> Iterator[Ledger]:
                 for owner, n in ((1, 0), (1, 1), (2, 0))
             ],
         )
+        changed = {"what": "status", "old": "pending", "new": "declined"}
+        at = moment("2026-03-15")
+        ledger.insert("earning_change", [{"earning_id": n, "changed_at": at, **changed} for n in range(3, 91, 3)])
         yield ledger
 
 
@@ -83,6 +87,15 @@ def kept(ledger: Ledger) -> list[Row]:
 def counts(row: Row) -> bool:
     plain = row["kind"] not in NOT_INCOME and not row["paired"] and not row["estimated"]
     return bool(plain and row["status"] == "approved")
+
+
+def became(row: Row, since: Since) -> bool:
+    """Of the earnings of `ledger` every third changed at noon of March 15."""
+    plain = row["kind"] not in NOT_INCOME and not row["paired"] and not row["estimated"]
+    if since.what == "new":
+        return bool(row["id"] > since.newest and plain and row["status"] in ("approved", "pending"))
+    lost = row["status"] in ("declined", "reversed") and row["kind"] not in CORRECTIONS
+    return bool(row["id"] <= since.newest and row["id"] % 3 == 0 and plain and lost)
 
 
 def fits(row: Row, wanted: Filter, ledger: Ledger) -> bool:
@@ -107,6 +120,7 @@ def fits(row: Row, wanted: Filter, ledger: Ledger) -> bool:
             wanted.first is None or day >= wanted.first,
             wanted.last is None or day <= wanted.last,
             wanted.until is None or at < wanted.until,
+            wanted.since is None or became(row, wanted.since),
             wanted.recurrence is None
             or (
                 row["recurrence"] != "recurring"
@@ -143,6 +157,7 @@ FILTERS = st.builds(
     stream=maybe("s1", "s2"), program=maybe("p0", "Hosting 1"), product=maybe("Guide 1"), status=maybe(*STATUSES),
     settlement=maybe("paid"), recurrence=maybe("recurring", "other"), kind=maybe("sale", "payout"),
     currency=maybe("EUR", "KES"), until=maybe("2026-03-14T10:30:00+01:00"),
+    since=maybe("new,2026-03-14T10:30:00+01:00,40", "lost,2026-03-14T10:30:00+01:00,70"),
     sub_id=maybe("Page-3", "page-*"), min=maybe("10", "-3.5"), max=maybe("30"), counted=maybe("yes", "no"),
     q=maybe("hosting", "page-1", "a-4", "guide 2"),
 )  # fmt: skip
@@ -320,6 +335,11 @@ def test_pages_need_no_offset_and_count_no_earnings(ledger: Ledger) -> None:
         ({"max": "NaN"}, "max: not an amount"),
         ({"min": "2", "max": "1"}, "min is more than max"),
         ({"counted": "true"}, "counted: 'true' is neither yes nor no"),
+        ({"since": "new"}, "since: not what became of earnings"),
+        ({"since": "new,2026-06-30T12:00:00Z,-1"}, "since: not what became of earnings"),
+        ({"since": "new,2026-06-30T12:00:00Z,9999999999999999999"}, "since: not what became of earnings"),
+        ({"since": "new,2026-06-30T12:00:00,1"}, "since: not a moment"),
+        ({"since": "paid,2026-06-30T12:00:00Z,1"}, "since: 'paid' is none of new, approved, lost"),
         ({"q": "x" * 201}, "q: not a text"),
         ({"program": "a\0b"}, "program: not a text"),
         ({"stream": "nothing"}, "no stream is called 'nothing'"),

@@ -13,6 +13,7 @@ from tracker.money import currency_code, exact, plain
 from tracker.months import label, parse
 from tracker.records import Kind, Recurrence, Settlement, Status
 from tracker.store.reads import Basis
+from tracker.store.reads_news import Became, Since
 from tracker.store.terms import REASONS
 
 TEXT_MAX = 200
@@ -30,13 +31,15 @@ class Filter:
     counts by its own date, everything else by the day earned. `program`, `product` and `sub_id` are ids or titles;
     `*` stands for any text. After `=` stands exactly the id of a program, or the name that a product is shown with;
     `=` alone is what has none. `least` and `most` are in `currency`, or in the reporting currency where none is given.
-    `until` is a moment before which it was, also by the basis. `recurrence` may be OTHER, `counted` one of REASONS.
+    `until` is a moment before which it was, also by the basis; `since` is what became of it since somebody looked.
+    `recurrence` may be OTHER, `counted` one of REASONS.
     `q` is a provider's reference as a whole, or else a part of an id, order, sub id, or program's or product's title.
     """
 
     first: date | None = None
     last: date | None = None
     until: datetime | None = None
+    since: Since | None = None
     month: int | None = None
     basis: Basis = Basis.EARNED
     stream: str | None = None
@@ -133,6 +136,14 @@ def _moment(text: str, name: str) -> datetime:
     raise UsageError(f"{name}: not a moment: {text[:40]!r}.", hint="Write it as 2026-06-30T12:00:00Z.")
 
 
+def _since(text: str, name: str) -> Since:
+    parts = re.fullmatch(r"(\w+),([^,]+),(\d{1,18})", text, re.ASCII)
+    if not parts:
+        hint = "Write it as approved,2026-06-30T12:00:00Z,4711: what, since when, the newest earning by then."
+        raise UsageError(f"{name}: not what became of earnings: {text[:40]!r}.", hint=hint)
+    return Since(one_of(parts[1], Became, name), _moment(parts[2], name), int(parts[3]))
+
+
 def _month(text: str, name: str) -> int:
     try:
         found = parse(text)
@@ -180,8 +191,8 @@ def one_of(text: str, words: type[_Word], name: str) -> _Word:
 
 
 _READERS: dict[str, Any] = {
-    "from": _day, "to": _day, "until": _moment, "month": _month, "currency": _currency, "min": _amount, "max": _amount,
-    "recurrence": _recurrence, "counted": _yes,
+    "from": _day, "to": _day, "until": _moment, "since": _since, "month": _month, "currency": _currency,
+    "min": _amount, "max": _amount, "recurrence": _recurrence, "counted": _yes,
     **{
         name: (lambda text, name, words=words: one_of(text, words, name))
         for name, words in {

@@ -21,9 +21,10 @@ from tracker.months import day_of, following, month_of, span, start_of
 from tracker.periods import Asked, Period, period
 from tracker.rates import load_rates
 from tracker.settings import Settings
-from tracker.store import reads, reads_letter, reads_overview
+from tracker.store import reads, reads_letter, reads_news, reads_overview
 from tracker.store.database import reading
 from tracker.store.reads import Basis, By
+from tracker.store.reads_news import Became, Since
 from tracker.store.reads_overview import user_t
 from tracker.summary import Known, Quarantined, Sum, TroubledConnection, attention, sum_of
 
@@ -33,8 +34,8 @@ HISTORY = 13
 COMPARED_MAX = 12
 #: The way of an earning to the bank.
 STAGES = ("pending", "unpaid", "scheduled", "paid")
-#: What can be new, and how many of each kind are told one by one.
-NEWS, TOLD = ("new", "approved", "lost"), 5
+#: How many of what is new are told one by one.
+TOLD = 5
 #: How exactly it is known when somebody last looked.
 SEEN = timedelta(minutes=5)
 _ZERO = Decimal(0)
@@ -69,13 +70,17 @@ class News:
     """What changed since `since`: sums and the largest earnings (rows of id, title, program, net, …) of each kind."""
 
     since: datetime
-    sums: Mapping[str, Sum]  # new, approved, lost; only those that there are
-    largest: Mapping[str, Sequence[Any]]
+    newest: int
+    sums: Mapping[Became, Sum]  # only those that there are
+    largest: Mapping[Became, Sequence[Any]]
     payouts: Sequence[Any]  # rows of slug, title, currency, payouts, amount
 
     @property
     def nothing(self) -> bool:
         return not self.sums and not self.payouts
+
+    def of(self, what: Became) -> Since:
+        return Since(what, self.since, self.newest)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -206,12 +211,13 @@ class _Made:
 
     def _news(self) -> News:
         since, newest = self.look.since or self.now, self.look.newest
-        rows = reads_overview.news(self.conn, since, newest, self.money.apart)
-        kinds = [kind for kind in NEWS if any(row.what == kind for row in rows)]
+        asked = [Since(what, since, newest) for what in Became]
+        rows = {one: found for one in asked if (found := reads_news.sums(self.conn, one, self.money.apart))}
         return News(
             since=since,
-            sums={kind: self.money.sum(row for row in rows if row.what == kind) for kind in kinds},
-            largest={kind: reads_overview.largest_news(self.conn, since, newest, kind, TOLD) for kind in kinds},
+            newest=newest,
+            sums={one.what: self.money.sum(found) for one, found in rows.items()},
+            largest={one.what: reads_news.largest(self.conn, one, TOLD) for one in rows},
             payouts=reads_letter.payouts_received(self.conn, since, self.now),
         )
 

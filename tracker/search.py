@@ -22,7 +22,7 @@ from tracker.money import LARGEST, from_micros, to_micros
 from tracker.months import following, month_of, start_of
 from tracker.reports import EARNING_COLUMNS, bring_up_to_date, moments
 from tracker.settings import Settings
-from tracker.store import reads, reads_search
+from tracker.store import reads, reads_news, reads_search
 from tracker.store.database import reading
 from tracker.store.reads import Basis, stream_t
 from tracker.store.reads_search import Asked, Sum
@@ -203,13 +203,14 @@ def _asked(conn: Connection, settings: Settings, wanted: Filter) -> Asked:
     text = f"*{wanted.q.strip('*')}*" if wanted.q else None
     # A text without an asterisk may be a reference as a whole.
     ids = reads_search.referred(conn, wanted.q) if wanted.q and "*" not in wanted.q else []
+    among = reads_news.few(conn, wanted.since) if wanted.since else None
     return Asked(
         start=start, end=end, basis=basis, months=months, within=within,
         connection_id=connection_id, stream_id=_id_of(conn, stream_t, wanted.stream, "stream"),
         program=_named(conn, wanted.program, connection_id, by_id=True),
         product=_named(conn, wanted.product, connection_id, by_id=False),
         text=titled(conn, text, connection_id) if text and not ids else None,
-        ids=tuple(ids) if ids else None,
+        ids=tuple(ids) if ids else None, among=among, since=wanted.since if among is None else None,
         **{name: getattr(wanted, name) for name in same},
     )  # fmt: skip
 
@@ -345,8 +346,8 @@ class _Search:
 
     @property
     def _most(self) -> int:
-        """Earnings to look at in one go. Those that a reference led to are few, wherever they stand."""
-        return self._scan if self._asked.ids is None else sum(self._hits.values())
+        """Earnings to look at in one go; all, where an index leads to those that fit."""
+        return sum(self._hits.values()) if self._asked.led else self._scan
 
     def _window(self, place: _Place | None, size: int, descending: bool) -> _Window:
         """The months that hold the rest of a page for sure, or as many as are looked at in one go."""
@@ -374,7 +375,7 @@ class _Search:
     def _worth_gathering(self, months: list[int], hits: int, size: int) -> set[int] | None:
         """The connections whose earnings are read and sorted, where that is less than going through all in order."""
         owners = set().union(*(self._owners[month] for month in months))
-        if self._asked.ids is not None or not months or len(owners) * len(months) > CELLS_MAX:
+        if self._asked.led or not months or len(owners) * len(months) > CELLS_MAX:
             return None
         volumes = reads_search.volumes(self.conn, months)
         gone_through = sum(volumes.values())
@@ -413,6 +414,6 @@ class _Search:
         found = reads_search.sums_of_months(self.conn, self._asked, sure) if sure else []
         if unsure:
             named = set().union(*(self._owners[month] for month in unsure))
-            owners = named if self._asked.ids is None else None
+            owners = None if self._asked.led else named
             found += reads_search.sums(self.conn, self._asked, owners, unsure)
         return found

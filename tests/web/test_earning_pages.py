@@ -129,6 +129,7 @@ def test_a_reference_can_also_be_searched_as_a_text(inside: httpx.Client, filled
         ("after=nowhere", "this place is not of this search."),
         ("until=yesterday", "not a moment: 'yesterday'."),
         ("until=2026-06-14T12:00:00", "not a moment"),
+        ("since=yesterday", "not what became of earnings: 'yesterday'."),
         ("sort=best", "sort: 'best' is none of"),
         ("from=2026-06-02&to=2026-06-01", "from is after to."),
     ],

@@ -172,16 +172,29 @@ def test_news_stay_for_a_visit_and_are_each_users_own(
     filled.later(hours=2)
     put(filled, "d", "2026-06-12 12:00", "80.00", status="approved", updated="2026-06-15T11:00:00Z")
     put(filled, "e", "2026-06-15 12:30", "7.00", updated="2026-06-15T11:00:00Z")
+    put(filled, "f", "2026-06-15 12:30", "3.00", status="pending", updated="2026-06-15T11:00:00Z")
     filled.sync("network")
     page = inside.get("/")
-    assert "Since you last looked, 2 hours ago New €7.00 1 earning" in words(page)
+    assert "Since you last looked, 2 hours ago New €10.00 2 earnings" in words(page)
     assert "Approved €80.00 1 earning The largest €80.00" in words(page)
     assert any(re.fullmatch(r"/earnings/\d+", link) for link in links(page))
+    new, approved = (next(link for link in links(page) if f"since={what}" in link) for what in ("new", "approved"))
+    rows = words(inside.get(new))
+    assert "New since Jun 15, 2026 12:00 PM" in rows
+    assert "2 earnings" in rows
+    assert "Together, at the rates of the days: €10.00." in rows
+    said = inside.get(approved)
+    assert "Approved since Jun 15, 2026 12:00 PM" in words(said)
+    assert "€80.00" in words(said)
+    assert "€7.00" not in words(said)
+    assert "/earnings" in links(said)  # without this filter
+    file = inside.get(approved.replace("/earnings?", "/earnings/export?form=csv&")).text
+    assert (len(file.splitlines()), "80.00" in file) == (2, True)
     filled.later(minutes=20)
-    assert "New €7.00" in words(inside.get("/"))
+    assert "New €10.00" in words(inside.get("/"))
     filled.later(minutes=20)
-    assert "New €7.00" in words(inside.get("/"))
-    assert "New €7.00" not in words(viewer.get("/"))
+    assert "New €10.00" in words(inside.get("/"))
+    assert "New €10.00" not in words(viewer.get("/"))
     filled.later(minutes=31)
     assert "Since you last looked" not in words(inside.get("/"))
 

@@ -1,4 +1,4 @@
-"""The grouped queries of the overview, besides those of the reports: part of a month, the pipeline, and what is new.
+"""The grouped queries of the overview, besides those of the reports: part of a month, the pipeline, and who looked.
 
 `currency` is None where `reporting_net` is known of all earnings of a row, as in `reads.income`. Where rows are `apart`
 they are by own currency and day earned instead, to be converted into another currency than the ledger's.
@@ -8,19 +8,18 @@ from datetime import datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import Connection, and_, case, func, literal, or_, select, tuple_, union
+from sqlalchemy import Connection, and_, case, func, literal, select, tuple_
 from sqlalchemy.sql import ColumnElement
 
 from tracker.months import day_of, following, month_of, start_of
-from tracker.records import CORRECTIONS, NOT_INCOME, Settlement, Status
+from tracker.records import NOT_INCOME, Settlement, Status
 from tracker.store import rollup
 from tracker.store.people import User
-from tracker.store.reads import COUNTED, Basis, micros, program_t, stream_t, verdict
+from tracker.store.reads import COUNTED, Basis, micros, stream_t, verdict
 from tracker.store.terms import local_day
-from tracker.store.writes import connection_t, earning_change_t
 from tracker.store.writes import earning_t as e
 
-m, d, h = rollup.m.c, rollup.d, earning_change_t.c
+m, d = rollup.m.c, rollup.d
 user_t = User.__table__  # type: ignore[attr-defined]
 #: When an earning was approved and paid, as far as is known: the same rule that puts it in a month.
 _APPROVED_AT = func.coalesce(e.c.validated_at, e.c.earned_at)
@@ -29,7 +28,6 @@ _TIMES = {
     Basis.APPROVED: _APPROVED_AT,
     Basis.PAID: func.coalesce(e.c.paid_at, _APPROVED_AT),
 }
-_LOST = (Status.DECLINED, Status.REVERSED)
 
 
 # --- part of a month ---
@@ -109,7 +107,7 @@ def pipeline(conn: Connection, month: int, apart: bool) -> list[Any]:
     return list(conn.execute(query))
 
 
-# --- what is new ---
+# --- who looked ---
 
 
 def newest_earning(conn: Connection) -> int:
@@ -120,50 +118,6 @@ def newest_earning(conn: Connection) -> int:
 def seen(conn: Connection, user_id: int) -> tuple[datetime | None, int | None]:
     row = conn.execute(select(user_t.c.seen_at, user_t.c.seen_earning).where(user_t.c.id == user_id)).one()
     return row.seen_at, row.seen_earning
-
-
-def _news(since: datetime, newest: int) -> tuple[ColumnElement[str | None], ColumnElement[bool]]:
-    """What became of an earning since then, and the condition that finds those of which anything did."""
-    word = verdict(e)
-    counts = e.c.id > newest
-    became = case(
-        (and_(counts, word.in_((COUNTED, "pending"))), "new"),
-        (counts, None),
-        (e.c.status == Status.APPROVED, "approved"),
-        (e.c.status.in_(_LOST), "lost"),
-    )
-    touched = union(
-        select(e.c.id).where(counts),
-        select(h.earning_id).where(h.changed_at >= since, h.what == "status", h.new != h.old),
-    )
-    told = and_(~e.c.paired, ~e.c.estimated, e.c.kind.not_in(NOT_INCOME))
-    whole = or_(e.c.kind.not_in(CORRECTIONS), e.c.status.not_in(_LOST))  # no correction undone with what it corrects
-    return became, and_(told, whole, e.c.id.in_(touched))
-
-
-def news(conn: Connection, since: datetime, newest: int, apart: bool) -> list[Any]:
-    """How many earnings are new, approved or lost since then, by currency. `newest` was the newest one then."""
-    became, which = _news(since, newest)
-    currency = e.c.currency if apart else case((e.c.reporting_net.is_(None), e.c.currency))
-    s = select(became.label("what"), currency.label("currency"), e.c.net, e.c.reporting_net).where(which).subquery().c
-    groups = (s.what, s.currency)
-    query = select(*groups, *_sums(s, func.count())).where(s.what.is_not(None)).group_by(*groups)
-    return list(conn.execute(query))
-
-
-def largest_news(conn: Connection, since: datetime, newest: int, what: str, limit: int) -> list[Any]:
-    """The largest of one kind, with the names around them; those without a rate come last."""
-    became, which = _news(since, newest)
-    same = and_(program_t.c.connection_id == e.c.connection_id, program_t.c.external_id == e.c.program)
-    columns = (e.c.id, e.c.status, e.c.net, e.c.currency, e.c.earned_at, connection_t.c.title)
-    query = (
-        select(*columns, func.coalesce(program_t.c.title, e.c.program).label("program"))
-        .select_from(e.join(connection_t, connection_t.c.id == e.c.connection_id).outerjoin(program_t, same))
-        .where(which, became == what)
-        .order_by(e.c.reporting_net.is_(None), e.c.reporting_net.desc(), e.c.net.desc(), e.c.id)
-        .limit(limit)
-    )
-    return list(conn.execute(query))
 
 
 # --- names ---

@@ -20,6 +20,7 @@ from tracker.money import LARGEST
 from tracker.records import Recurrence
 from tracker.store import rollup
 from tracker.store.reads import COUNTED, Basis, program_t, stream_t, verdict
+from tracker.store.reads_news import Since, conditions
 from tracker.store.reads_titles import Named, like, named
 from tracker.store.writes import connection_t
 from tracker.store.writes import earning_t as e
@@ -61,12 +62,20 @@ class Asked:
     least: Decimal | None = None
     most: Decimal | None = None
     text: Named | None = None
-    ids: tuple[int, ...] | None = None
+    ids: tuple[int, ...] | None = None  # that a reference led to
+    among: tuple[int, ...] | None = None  # that `since` led to, where they are few
+    since: Since | None = None
+
+    @property
+    def led(self) -> bool:
+        """Whether an index leads to what is asked for, in whatever month it is."""
+        return (self.ids, self.among, self.since) != (None,) * 3
 
     @property
     def rolled_up(self) -> bool:
         """Whether the roll-up alone can tell how many earnings of a month fit."""
-        return (self.product, self.sub_id, self.least, self.most, self.text, self.ids, self.within) == (None,) * 7
+        own = (self.product, self.sub_id, self.least, self.most, self.text, self.within)
+        return own == (None,) * len(own) and not self.led
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -146,8 +155,11 @@ def _own(conn: Connection, asked: Asked) -> list[ColumnElement[bool]]:
     if asked.text is not None:
         names = (named(conn, e, e.c[name], asked.text) for name in ("program", "product"))
         found.append(or_(*(like(conn, e.c[name], asked.text.pattern) for name in _TEXTS), *names))
-    if asked.ids is not None:
-        found.append(e.c.id.in_(asked.ids) if asked.ids else false())
+    for ids in (asked.ids, asked.among):
+        if ids is not None:
+            found.append(e.c.id.in_(ids) if ids else false())
+    if asked.since is not None:
+        found += conditions(asked.since)
     if asked.within is not None:
         moment = case((verdict(e) == COUNTED, _MOMENT[asked.basis]), else_=e.c.earned_at)
         start, end = asked.within

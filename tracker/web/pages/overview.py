@@ -21,6 +21,7 @@ from tracker.overview import SEEN, Bar, Look, Overview, looked, overview
 from tracker.periods import Asked
 from tracker.records import Recurrence
 from tracker.store.reads import Basis
+from tracker.store.reads_news import Became
 from tracker.web.fresh import Fresh
 from tracker.web.language import Speech
 from tracker.web.site import User, deps_of, show, site_of, speech
@@ -133,6 +134,10 @@ class _Links:
             month = label(self._o.running)
             return "/earnings?" + urlencode({"month": month, "basis": "paid", "counted": "yes"})
         return "/earnings?" + urlencode({"status": "approved", "settlement": name, "counted": "yes"})
+
+    def since(self, what: Became) -> str:
+        """The earnings of which that became since the last look."""
+        return "/earnings?" + urlencode({"since": str(self._o.news.of(what))}) if self._o.news else ""
 
     def here(self, **changed: Any) -> str:
         """This page, for another period, basis or currency."""
