@@ -24,7 +24,7 @@ def earned(world: World) -> World:
 def test_without_income_there_is_no_letter(inside: httpx.Client) -> None:
     said = words(inside.get("/letters"))
     assert "No letter yet" in said
-    assert "TRACKER_SMTP_HOST" in said
+    assert "these settings are missing: Mail server, Sender and Who gets it." in said
 
 
 def test_every_month_since_the_first_income_has_a_letter(inside: httpx.Client, earned: World) -> None:

@@ -7,12 +7,13 @@ from typing import Any
 from fastapi import APIRouter, Request
 from fastapi.responses import HTMLResponse, PlainTextResponse, Response
 
-from tracker import delivery, letter, mail
+from tracker import delivery, letter
 from tracker.connections import Deps
 from tracker.months import following, label, month_of, parse, span
 from tracker.store import reads_deliveries
 from tracker.store.database import reading
 from tracker.summary import MonthlySummary, of_letter
+from tracker.web.pages.settings import lacking
 from tracker.web.site import NotThere, Owner, OwnForm, User, Words, deps_of, go, note, show, speech
 
 router = APIRouter()
@@ -40,7 +41,7 @@ def page(request: Request, visitor: User) -> Response:
         "label": label,
         "running": running,
         "sent": {month: [row for row in sent if row.period == label(month)] for month in months},
-        "lacking": mail.lacking(deps.settings),
+        "lacking": lacking(request),
         "to": deps.settings.letter_to,
         "next_at": delivery.due_at(following(running, -1), deps.settings),
         "due_at": delivery.due_at(running, deps.settings),
@@ -65,7 +66,7 @@ def single(request: Request, visitor: User, period: str) -> Response:
         "written": letter.write(summary),
         "over": summary.over,
         "rows": rows,
-        "lacking": mail.lacking(deps.settings),
+        "lacking": lacking(request),
         "state": partial(state, now=deps.now()),
     }
     return show(request, "letters/letter.html.j2", values)

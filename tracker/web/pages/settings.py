@@ -90,7 +90,7 @@ def _mail(request: Request, visitor: Visitor, typed: Mapping[str, str] | None = 
         "has_password": has_password,
         "lost_password": has_password and deps.settings.smtp_password is None,
         "ports": SMTP_PORTS,
-        "lacking": _lacking(request),
+        "lacking": lacking(request),
         "to": deps.settings.letter_to,
         **more,
     }
@@ -153,7 +153,7 @@ def _names(request: Request) -> dict[str, str]:
     }
 
 
-def _lacking(request: Request) -> list[str]:
+def lacking(request: Request) -> list[str]:
     """What is still to be filled in before a mail can be sent, as its fields are called here."""
     names = _names(request)
     return [names[name] for name in mail.lacking(deps_of(request).settings)]
@@ -173,7 +173,7 @@ def _letter(request: Request, visitor: Visitor, typed: Mapping[str, str] | None 
         **_form(settings, LETTER, typed),
         "days": [(str(day), str(day)) for day in range(1, 29)],
         "hours": [(str(hour), f"{hour:02d}:00") for hour in range(24) if hour != 2],
-        "lacking": _lacking(request),
+        "lacking": lacking(request),
         "zone": settings.time_zone,
         **more,
     }
