@@ -10,6 +10,7 @@ from playwright.sync_api import expect
 from tests.browser.conftest import Open
 from tests.browser.driven import Serving, needs_a_browser, serving
 from tests.browser.test_first_run import home_of, set_up
+from tests.browser.test_pages import seen
 from tracker.demo.server import Sandbox
 
 needs_a_browser()
@@ -39,10 +40,14 @@ def test_a_user_allows_the_tracker_to_read_and_comes_back(tracker: Serving, tour
             ("Publisher id", "publisher_id"),
         ):
             page.get_by_label(label).fill(keys[name])
+        faults = seen(window, "the form")
         page.get_by_text("More: short name, schedule, options").click()
         page.get_by_label("Address of its API").fill(sandbox.url("daisycon"))
         page.get_by_role("button", name="Go on to the login").click()
         expect(page.get_by_role("heading", level=1)).to_have_text("Log in at Daisycon")
+        page.get_by_text("It shows a code").click()
+        faults += seen(window, "the login")
+        assert faults == [], "\n".join(faults)
         page.get_by_role("link", name="Log in at Daisycon").click()
         expect(page.get_by_text("An app wants to read your transactions.")).to_be_visible()
         page.get_by_role("link", name="Allow").click()
