@@ -12,7 +12,7 @@ from sqlalchemy import event
 from tests.pretend import Reply, earning
 from tests.web.conftest import Browser, send, words
 from tests.world import World
-from tracker import connections
+from tracker import connections, overrides, streams
 from tracker.revalue import _WAY, _Made, _Way, revalue, setting_t
 from tracker.store import writes
 
@@ -224,6 +224,16 @@ def test_what_fails_stands_on_top_with_where_it_is_mended(inside: httpx.Client, 
     assert "1 row not understood commissions" in said
     assert "bank was never read to the end, so something may be missing." in said
     assert {"/connections/bank", "/connections/shop", "/quarantine?connection=network"} <= links(page)
+
+
+def test_a_stream_of_which_nothing_waits_stands_beside_one_of_which_something_does(
+    inside: httpx.Client, filled: World
+) -> None:
+    streams.add_stream(filled.deps, "Shop")
+    overrides.override(filled.deps, [filled.earnings("network")["a"].id], stream="shop")
+    said = words(inside.get("/"))
+    assert "Shop 1,234.50 – 1,234.50 – " in said
+    assert "Network – 65.50 65.50 80.00 -934.50 (-93.4%)" in said
 
 
 def test_names_that_providers_give_are_only_text(inside: httpx.Client, world: World) -> None:
