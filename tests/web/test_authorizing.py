@@ -170,6 +170,22 @@ def test_a_connection_whose_login_was_lost_logs_in_anew(inside: httpx.Client, wo
     assert world.sync("daisycon").outcome == "ok"
 
 
+def test_a_token_that_was_used_up_by_the_trial_is_not_lost(
+    inside: httpx.Client, world: World, sandbox: Sandbox
+) -> None:
+    """The provider hands out the next one, and is in trouble when it is asked for rows."""
+    assert inside.get(allowed(begin(inside, sandbox))).status_code == 303
+    _, tokens = secrets(world)
+    world.now = sandbox.now = world.now + timedelta(hours=1)
+    sandbox.fail("daisycon", "server_error", path="publishers", times=None)
+    typed_now = {"credential.refresh_token": tokens["refresh_token"]}
+    answer = send(inside, "/connections/daisycon/credentials", "/connections/daisycon", **typed_now)
+    assert answer.headers["location"] == "/connections/daisycon"
+    sandbox.heal()
+    world.now = sandbox.now = world.now + timedelta(hours=1)
+    assert world.sync("daisycon").outcome == "ok"
+
+
 def test_only_providers_with_a_login_have_one(inside: httpx.Client, world: World) -> None:
     world.add("network")
     assert send(inside, "/connections/network/login", "/connections/network").status_code == 404

@@ -106,7 +106,10 @@ def credentials(request: Request, visitor: Owner, slug: str, typed: Fields) -> R
     whole = tending.with_kept(deps, row, given(typed, "credential"))
     try:
         found = trial.before(brief(deps), row.provider, whole, row.options)
-        if found.trouble and not (typed.get("untested") and isinstance(found.trouble, Unavailable)):
+        login = catalog.find(row.provider).auth.login
+        if login and "refresh_token" in found.tokens:  # the one that was typed in is used up, so the next one is kept
+            whole[login.fills] = found.tokens["refresh_token"]
+        elif found.trouble and not (typed.get("untested") and isinstance(found.trouble, Unavailable)):
             raise UsageError(found.trouble.message, hint=found.trouble.hint)
         connections.replace_credentials(deps, slug, whole, found.tokens)
     except UsageError as error:
