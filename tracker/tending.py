@@ -129,11 +129,16 @@ def _server_of(address: str) -> tuple[str, str | None, int | None]:
 
 
 def with_kept(deps: Deps, row: Any, given: Mapping[str, str]) -> dict[str, str]:
-    """Credentials as typed in, and as they were where nothing was typed."""
+    """Credentials as typed in, and as they were where nothing was typed: of a login, the newest refresh token."""
     with reading(deps.engine) as conn:
-        sealed = conn.execute(select(secret_t.c.credentials).where(secret_t.c.connection_id == row.id)).scalar_one()
+        query = select(secret_t.c.credentials, secret_t.c.tokens).where(secret_t.c.connection_id == row.id)
+        sealed = conn.execute(query).one()
+    login = catalog.find(row.provider).auth.login
     try:
-        kept = deps.vault.unseal(row.slug, sealed)
+        kept = deps.vault.unseal(row.slug, sealed.credentials)
+        tokens = deps.vault.unseal(row.slug, sealed.tokens) if login and sealed.tokens else {}
     except ConfigError:  # the key file was lost: then all of them are typed in anew
-        kept = {}
+        kept, tokens = {}, {}
+    if login and "refresh_token" in tokens:
+        kept[login.fills] = tokens["refresh_token"]
     return kept | {name: value for name, value in given.items() if value.strip()}

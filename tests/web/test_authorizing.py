@@ -186,6 +186,19 @@ def test_a_token_that_was_used_up_by_the_trial_is_not_lost(
     assert world.sync("daisycon").outcome == "ok"
 
 
+def test_another_id_is_stored_without_another_login(inside: httpx.Client, world: World, sandbox: Sandbox) -> None:
+    """The refresh token of the login was replaced by the first sync after it, and only the newest one is good."""
+    back = allowed(begin(inside, sandbox))
+    assert inside.get(back).status_code == 303
+    world.now = sandbox.now = world.now + timedelta(hours=1)
+    assert world.sync("daisycon").outcome == "ok"
+    own = {"credential.publisher_id": sandbox.credentials("daisycon")["publisher_id"]}
+    answer = send(inside, "/connections/daisycon/credentials", "/connections/daisycon", **own)
+    assert answer.headers.get("location") == "/connections/daisycon"
+    world.now = sandbox.now = world.now + timedelta(hours=1)
+    assert world.sync("daisycon").outcome == "ok"
+
+
 def test_only_providers_with_a_login_have_one(inside: httpx.Client, world: World) -> None:
     world.add("network")
     assert send(inside, "/connections/network/login", "/connections/network").status_code == 404
